@@ -1,0 +1,172 @@
+// Package config holds the settings of a core: what each is called, what it defaults to, what it may be, and how a
+// flag or an environment variable sets it.
+//
+// It knows names and values only. It opens nothing and starts nothing; what a setting does is the business of the part
+// that the setting is for. The one table in settings.go is the source of the command's flags, of the ORCA_ variables
+// and of docs/reference/settings.md.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+)
+
+// Config is the settings of one core. [Default] has every default. In a Config written by hand a zero field means its
+// default wherever zero would make no sense, see [Config.WithDefaults]; where zero means something, the field says what.
+type Config struct {
+	// GRPC is the address that gRPC listens on, host:port. Port 0 takes a free one. Default 127.0.0.1:33670.
+	GRPC string
+	// HTTP is the address that health, readiness and metrics listen on, host:port. Port 0 takes a free one. Empty
+	// switches HTTP off. Default 127.0.0.1:33671.
+	HTTP string
+	// Store is where the ledger and the registry live, sqlite:PATH. Empty means the file that [DefaultStore] names.
+	// Default empty.
+	Store string
+	// Insecure allows listening on addresses that other machines reach, without TLS and a token. Default false.
+	Insecure bool
+
+	// Heartbeat is the time between two health checks of a processor instance. Default 5s.
+	Heartbeat time.Duration
+	// InstanceTTL is how long a silent instance is remembered. Default 1h.
+	InstanceTTL time.Duration
+	// MaxInFlight is how many calls one instance is given at once. Default 32.
+	MaxInFlight int
+	// ExecutionTimeout is how long a call may go without a result; each result starts it anew. Default 15m.
+	ExecutionTimeout time.Duration
+	// MaxAttempts is how often an algorithm that breaks is run for one window, in all. Default 3.
+	MaxAttempts int
+	// RetryHandled retries handled failures like unhandled ones. Default false.
+	RetryHandled bool
+	// LegacyRequestFields fills the deprecated fields of execution requests, which older processors read. Default true;
+	// false leaves them out.
+	LegacyRequestFields bool
+
+	// MaxAccept is how many emits may wait for their answer at once. Default 1024.
+	MaxAccept int
+	// MaxBacklog is how many runs may be unfinished before windows are refused. Zero means no limit. Default 0.
+	MaxBacklog int
+	// DiskReserve is the free disk space, in bytes, below which windows are refused. Zero means none. Default 1GiB.
+	DiskReserve Size
+	// IdempotencyTTL is how long an idempotency key is remembered. Default 24h.
+	IdempotencyTTL time.Duration
+	// MaxActiveRuns is how many runs are held in memory at once. Default 4096.
+	MaxActiveRuns int
+	// MaxMessageSize is the largest gRPC message sent or received, in bytes. Default 64MiB.
+	MaxMessageSize Size
+
+	// Drain is how long a stopping core waits for the calls under way. Zero hands them back at once. Default 30s.
+	Drain time.Duration
+
+	// LogLevel is the least level that is logged. Default info, the zero value.
+	LogLevel slog.Level
+	// LogFormat is how a log record is written. Default text.
+	LogFormat LogFormat
+}
+
+// LogFormat is how a log record is written.
+type LogFormat string
+
+// The log formats.
+const (
+	LogText LogFormat = "text"
+	LogJSON LogFormat = "json"
+)
+
+// Default returns the settings of a core that was told nothing.
+func Default() Config {
+	return Config{
+		GRPC:                "127.0.0.1:33670",
+		HTTP:                "127.0.0.1:33671",
+		Heartbeat:           5 * time.Second,
+		InstanceTTL:         time.Hour,
+		MaxInFlight:         32,
+		ExecutionTimeout:    15 * time.Minute,
+		MaxAttempts:         3,
+		LegacyRequestFields: true,
+		MaxAccept:           1024,
+		DiskReserve:         GiB,
+		IdempotencyTTL:      24 * time.Hour,
+		MaxActiveRuns:       4096,
+		MaxMessageSize:      64 * MiB,
+		Drain:               30 * time.Second,
+		LogFormat:           LogText,
+	}
+}
+
+// WithDefaults returns c with the default in every field that is zero and may not be.
+func (c Config) WithDefaults() Config {
+	for _, s := range Settings() {
+		s.fill(&c)
+	}
+	return c
+}
+
+// Validate reports the first setting, in the order of the table, whose value is not allowed: which one, the value, and
+// what is allowed.
+func (c Config) Validate() error {
+	for _, s := range Settings() {
+		if err := s.check(c); err != nil {
+			return fmt.Errorf("--%s %s: %w", s.Name, shown(s.Value(c)), err)
+		}
+	}
+	for _, l := range []struct{ name, address string }{{"grpc", c.GRPC}, {"http", c.HTTP}} {
+		if l.address != "" && !c.Insecure && !loopback(l.address) {
+			return fmt.Errorf("--%s %s can be reached from other machines, and there is no TLS and no token: "+
+				"listen on a loopback address such as 127.0.0.1, or add --insecure if an open port is wanted", l.name, l.address)
+		}
+	}
+	if c.GRPC == c.HTTP && !strings.HasSuffix(c.GRPC, ":0") {
+		return fmt.Errorf("--grpc and --http are both %s: give them different ports", c.GRPC)
+	}
+	return nil
+}
+
+// loopback reports whether only this machine reaches a listener at host:port. A host name other than localhost is
+// taken as reachable, because what it resolves to is not known here.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// SQLitePath returns the file of a store of the form sqlite:PATH.
+func SQLitePath(store string) (string, error) {
+	path, ok := strings.CutPrefix(store, "sqlite:")
+	if authority, url := strings.CutPrefix(path, "//"); url {
+		path, ok = authority, ok && strings.HasPrefix(authority, "/")
+	}
+	switch {
+	case !ok || path == "":
+		return "", fmt.Errorf("store %q: want %s", store, storeForm)
+	case path == ":memory:" || strings.HasSuffix(path, "/"):
+		return "", fmt.Errorf("store %q: a store is a file: want %s", store, storeForm)
+	}
+	return path, nil
+}
+
+const storeForm = "sqlite:PATH, such as sqlite:/var/lib/orca/orca.db"
+
+func checkStore(store string) error {
+	if store == "" {
+		return nil
+	}
+	if _, err := SQLitePath(store); err != nil {
+		return errors.New("want " + storeForm)
+	}
+	return nil
+}
+
+// shown quotes a value that would be hard to see in a message.
+func shown(value string) string {
+	if value == "" || strings.ContainsAny(value, " \t\n\"") {
+		return fmt.Sprintf("%q", value)
+	}
+	return value
+}
