@@ -1,0 +1,50 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// headerTimeout bounds how long a client may take over the head of its request. The rest has no limit of time: the
+	// server would end the context of a stream with it.
+	headerTimeout = 10 * time.Second
+	// idleTimeout is how long an unused connection is kept.
+	idleTimeout = 2 * time.Minute
+	// stopTimeout is how long requests under way may take once the core stops.
+	stopTimeout = 5 * time.Second
+)
+
+// Serve answers on l until ctx ends, then lets the requests under way finish for a few seconds and returns nil. It
+// returns an error only when the listener fails. The contexts of requests end with ctx, so that streams stop too. Serve
+// owns l and closes it.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		err = server.Close() // whoever is still there had their time
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("stop HTTP on %s: %w", l.Addr(), err)
+		}
+	}
+	<-failed
+	return nil
+}
