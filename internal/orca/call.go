@@ -15,6 +15,8 @@ type Call struct {
 	Processor string
 	// Algorithms are those to run, with the definitions that the plan has.
 	Algorithms []CalledAlgorithm
+	// Solo: nothing else is to be in flight at the instance, so that what breaks it is found.
+	Solo bool
 	// Build gathers the inputs of the given algorithms. It is called when an instance has a place for them, in the
 	// request's own goroutine, so that queued calls hold no rows in memory.
 	Build func(ctx context.Context, algorithms []CalledAlgorithm) (*Execution, error)
@@ -39,8 +41,9 @@ type CallEnd struct {
 	Missing []AlgorithmID
 	// Reason in words, with what the processor said.
 	Reason string
-	// Counted: it is an attempt of each missing algorithm.
-	Counted bool
+	// Sent is when the request went out, and Served when the instance had last answered SERVING before that; zero when
+	// nothing was sent.
+	Sent, Served Time
 	// Alone: the request asked for one algorithm only.
 	Alone bool
 }
