@@ -1,0 +1,115 @@
+package wire
+
+import (
+	pb "github.com/orca-telemetry/orca/contract/go"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// AnswerOf returns the parts of what a processor streams back that count; all may be missing. Its window and the rest
+// of its algorithm are not read, since processors leave them out.
+func AnswerOf(msg *pb.ExecutionResult) (execID, name, version string, result *pb.Result) {
+	r := msg.GetAlgorithmResult()
+	return msg.GetExecId(), r.GetAlgorithm().GetName(), r.GetAlgorithm().GetVersion(), r.GetResult()
+}
+
+// Result returns what a processor sent for one algorithm. Errors are of kind orca.Invalid: there is no result, its
+// status is unknown, or no reader could take the request that carries it on.
+func Result(msg *pb.Result) (orca.Result, error) {
+	if msg == nil {
+		return orca.Result{}, refuse("", "no result: send one for each algorithm")
+	}
+	status, err := resultStatus(msg.GetStatus())
+	if err != nil {
+		return orca.Result{}, within("status", err)
+	}
+	if err := checkNesting(msg); err != nil {
+		return orca.Result{}, err
+	}
+	r := orca.Result{Status: status, Timestamp: msg.GetTimestamp()}
+	if r.Encoded, err = encodeResult(msg); err != nil {
+		return orca.Result{}, refuse("", "the result cannot be encoded: %v", err)
+	}
+	switch data := msg.GetResultData().(type) {
+	case nil:
+		r.Type = orca.ResultNone
+	case *pb.Result_SingleValue:
+		r.Type, r.Value = orca.ResultValue, float64(data.SingleValue)
+	case *pb.Result_FloatValues:
+		r.Type, r.JSON = orca.ResultArray, arrayJSON(data.FloatValues.GetValues())
+	case *pb.Result_StructValue:
+		r.Type, r.JSON = orca.ResultStruct, structJSON(data.StructValue)
+	}
+	if status != orca.StatusSucceeded {
+		r.Error = errorJSON(errorDetails(msg))
+	}
+	return r, nil
+}
+
+func resultStatus(s pb.ResultStatus) (orca.ResultStatus, error) {
+	switch s {
+	case pb.ResultStatus_RESULT_STATUS_HANDLED_FAILED:
+		return orca.StatusHandledFailed, nil
+	case pb.ResultStatus_RESULT_STATUS_UNHANDLED_FAILED:
+		return orca.StatusUnhandledFailed, nil
+	case pb.ResultStatus_RESULT_STATUS_SUCEEDED:
+		return orca.StatusSucceeded, nil
+	}
+	return 0, refuse("", "%d is no status: send 0 (handled failure), 1 (unhandled failure) or 2 (success)", int32(s))
+}
+
+// encodeResult marshals all that was sent, unknown fields too, with equal bytes for equal messages.
+func encodeResult(msg *pb.Result) ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(msg)
+}
+
+// errorDetails returns what a failure says of itself; older SDKs send it as data.
+func errorDetails(msg *pb.Result) *structpb.Struct {
+	if details := msg.GetError(); details != nil {
+		return details
+	}
+	return msg.GetStructValue()
+}
+
+// checkNesting refuses structs that the readers of a request could not decode.
+func checkNesting(msg *pb.Result) error {
+	if !nests(msg.GetStructValue().GetFields(), 1) {
+		return refuse("struct_value", "more than %d structs and lists lie in each other: flatten it", maxNesting)
+	}
+	if !nests(msg.GetError().GetFields(), 1) {
+		return refuse("error", "more than %d structs and lists lie in each other: flatten it", maxNesting)
+	}
+	return nil
+}
+
+// nests reports whether what lies in a struct of the given depth keeps to maxNesting.
+func nests(fields map[string]*structpb.Value, depth int) bool {
+	if depth > maxNesting {
+		return false
+	}
+	for _, v := range fields {
+		if !valueNests(v, depth) {
+			return false
+		}
+	}
+	return true
+}
+
+func valueNests(v *structpb.Value, depth int) bool {
+	switch kind := v.GetKind().(type) {
+	case *structpb.Value_StructValue:
+		return nests(kind.StructValue.GetFields(), depth+1)
+	case *structpb.Value_ListValue:
+		if depth+1 > maxNesting {
+			return false
+		}
+		for _, e := range kind.ListValue.GetValues() {
+			if !valueNests(e, depth+1) {
+				return false
+			}
+		}
+	}
+	return true
+}

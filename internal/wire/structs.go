@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"math"
+	"slices"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// maxNesting is how many structs and lists may lie in each other, the outermost counted. Most protobuf readers stop at
+// 100 nested messages; in a request a row's metadata or data is the fifth, and each struct inside adds three more.
+const maxNesting = 32
+
+// form is what becomes of numbers when a value is encoded.
+type form uint8
+
+const (
+	// exact keeps every bit of a number.
+	exact form = iota
+	// comparing gives numbers that count as equal one encoding: −0 is 0, and every NaN is the same NaN.
+	comparing
+)
+
+// Field numbers of google/protobuf/struct.proto.
+const (
+	structFields = 1
+	entryKey     = 1
+	entryValue   = 2
+	listValues   = 1
+
+	valueNull   = 1
+	valueNumber = 2
+	valueString = 3
+	valueBool   = 4
+	valueStruct = 5
+	valueList   = 6
+)
+
+// appendStruct appends the fields of a Struct message sorted by name, so that equal structs have equal bytes. A value
+// of no kind is encoded as null. Depth is that of the struct itself, 1 for the outermost.
+func appendStruct(b []byte, fields map[string]*structpb.Value, f form, depth int) ([]byte, error) {
+	if depth > maxNesting {
+		return b, refuse("", "more than %d structs and lists lie in each other: flatten it", maxNesting)
+	}
+	var space [16]string // keeps the names of most structs off the heap
+	names := space[:0]
+	for name := range fields {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var err error
+	for _, name := range names {
+		if !utf8.ValidString(name) {
+			return b, refuse(quote(name), "the name is not UTF-8: send text")
+		}
+		b = protowire.AppendTag(b, structFields, protowire.BytesType)
+		b = append(b, 0)
+		entry := len(b)
+		b = protowire.AppendTag(b, entryKey, protowire.BytesType)
+		b = protowire.AppendString(b, name)
+		b = protowire.AppendTag(b, entryValue, protowire.BytesType)
+		b = append(b, 0)
+		value := len(b)
+		if b, err = appendValue(b, fields[name], f, depth); err != nil {
+			return b, within(quote(name), err)
+		}
+		b = setLength(b, value)
+		b = setLength(b, entry)
+	}
+	return b, nil
+}
+
+// appendValue appends the content of a Value message that lies at the given depth.
+func appendValue(b []byte, v *structpb.Value, f form, depth int) ([]byte, error) {
+	switch kind := v.GetKind().(type) {
+	case nil, *structpb.Value_NullValue:
+		b = protowire.AppendTag(b, valueNull, protowire.VarintType)
+		return protowire.AppendVarint(b, 0), nil
+	case *structpb.Value_NumberValue:
+		b = protowire.AppendTag(b, valueNumber, protowire.Fixed64Type)
+		return protowire.AppendFixed64(b, numberBits(kind.NumberValue, f)), nil
+	case *structpb.Value_StringValue:
+		if !utf8.ValidString(kind.StringValue) {
+			return b, refuse("", "%s is not UTF-8: send text", quote(kind.StringValue))
+		}
+		b = protowire.AppendTag(b, valueString, protowire.BytesType)
+		return protowire.AppendString(b, kind.StringValue), nil
+	case *structpb.Value_BoolValue:
+		b = protowire.AppendTag(b, valueBool, protowire.VarintType)
+		return protowire.AppendVarint(b, protowire.EncodeBool(kind.BoolValue)), nil
+	case *structpb.Value_StructValue:
+		b = protowire.AppendTag(b, valueStruct, protowire.BytesType)
+		b = append(b, 0)
+		start := len(b)
+		b, err := appendStruct(b, kind.StructValue.GetFields(), f, depth+1)
+		return setLength(b, start), err
+	case *structpb.Value_ListValue:
+		b = protowire.AppendTag(b, valueList, protowire.BytesType)
+		b = append(b, 0)
+		start := len(b)
+		b, err := appendList(b, kind.ListValue.GetValues(), f, depth+1)
+		return setLength(b, start), err
+	default:
+		return b, refuse("", "a value of the unknown kind %T", kind)
+	}
+}
+
+// appendList appends the fields of a ListValue message.
+func appendList(b []byte, values []*structpb.Value, f form, depth int) ([]byte, error) {
+	if depth > maxNesting {
+		return b, refuse("", "more than %d structs and lists lie in each other: flatten it", maxNesting)
+	}
+	var err error
+	for _, v := range values {
+		b = protowire.AppendTag(b, listValues, protowire.BytesType)
+		b = append(b, 0)
+		start := len(b)
+		if b, err = appendValue(b, v, f, depth); err != nil {
+			return b, err
+		}
+		b = setLength(b, start)
+	}
+	return b, nil
+}
+
+func numberBits(x float64, f form) uint64 {
+	if f == comparing {
+		switch {
+		case x == 0:
+			return 0
+		case math.IsNaN(x):
+			return math.Float64bits(math.NaN())
+		}
+	}
+	return math.Float64bits(x)
+}
+
+// setLength writes the length of the message that begins at start into the byte kept free before it, and moves the
+// message where the length needs more than that byte.
+func setLength(b []byte, start int) []byte {
+	n := len(b) - start
+	if n < 1<<7 {
+		b[start-1] = byte(n)
+		return b
+	}
+	var room [9]byte
+	more := protowire.SizeVarint(uint64(n)) - 1
+	b = append(b, room[:more]...)
+	copy(b[start+more:], b[start:start+n])
+	protowire.AppendVarint(b[:start-1], uint64(n))
+	return b
+}
