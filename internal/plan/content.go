@@ -119,6 +119,9 @@ func parse(content []byte) (*Plan, error) {
 	}
 	foreign := make(map[orca.AlgorithmID]*orca.Algorithm, len(others))
 	for i := range others {
+		if foreign[others[i].ID] != nil {
+			return nil, fmt.Errorf("%s is there twice", others[i].ID.Full())
+		}
 		foreign[others[i].ID] = &others[i]
 	}
 	p, err := assemble(s.WindowType, nodes, foreign)

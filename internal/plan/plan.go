@@ -22,8 +22,9 @@ type Plan struct {
 	// by AlgorithmID.Compare within a layer.
 	Nodes []Node
 
-	index   map[orca.AlgorithmID]int
-	content func() *orca.PlanContent
+	index       map[orca.AlgorithmID]int
+	definitions []orca.DefinitionHash // by node
+	content     func() *orca.PlanContent
 }
 
 // Node is one algorithm of the plan. All indices are places in Plan.Nodes.
@@ -82,6 +83,9 @@ func (p *Plan) Index(id orca.AlgorithmID) (int, bool) {
 	i, ok := p.index[id]
 	return i, ok
 }
+
+// Definition returns the hash of a node's definition, for finding instances that announced exactly this.
+func (p *Plan) Definition(node int) orca.DefinitionHash { return p.definitions[node] }
 
 // placesOf maps each algorithm to its place in the slice, and refuses what cannot be the nodes of a plan for t.
 func placesOf(t orca.WindowTypeID, algorithms []orca.Algorithm) (map[orca.AlgorithmID]int, error) {
@@ -183,10 +187,11 @@ func assemble(t orca.WindowTypeID, ordered []orca.Algorithm, foreign map[orca.Al
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{WindowType: t, Nodes: make([]Node, len(ordered)), index: index}
+	p := &Plan{WindowType: t, Nodes: make([]Node, len(ordered)), index: index, definitions: make([]orca.DefinitionHash, len(ordered))}
 	for i, a := range ordered {
 		n := &p.Nodes[i]
 		n.Algorithm = a
+		p.definitions[i] = Definition(a)
 		for _, d := range a.Dependencies {
 			if j, inRun := index[d.On]; inRun {
 				if j >= i {
