@@ -1,0 +1,38 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// counters are written by the loop and by emitters, and read by anyone.
+type counters struct {
+	accepted, open, active atomic.Int64
+	outcomes               [orca.Cancelled + 1]atomic.Int64
+}
+
+func (c *counters) outcome(k orca.OutcomeKind) {
+	if int(k) < len(c.outcomes) {
+		c.outcomes[k].Add(1)
+	}
+}
+
+// Stats is a snapshot of what the engine does.
+type Stats struct {
+	// Accepted windows since the start of this core.
+	Accepted int64
+	// Open runs in all, of which Active are in memory.
+	Open, Active int64
+	// Outcomes since the start of this core, by kind.
+	Outcomes map[orca.OutcomeKind]int64
+}
+
+// Stats returns a snapshot; its figures are read one by one.
+func (e *Engine) Stats() Stats {
+	s := Stats{Accepted: e.stats.accepted.Load(), Open: e.stats.open.Load(), Active: e.stats.active.Load(), Outcomes: map[orca.OutcomeKind]int64{}}
+	for k := orca.Succeeded; k <= orca.Cancelled; k++ {
+		s.Outcomes[k] = e.stats.outcomes[k].Load()
+	}
+	return s
+}

@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// watchers are told that something about a run changed; what, they read from the ledger.
+type watchers struct {
+	mu    sync.Mutex
+	byRun map[orca.Position][]chan struct{} // each holds one token at most
+}
+
+// Watch returns a channel that gets a token after outcomes of the run at p became durable, and a function that ends
+// the watch. Tokens that nobody has taken yet are merged.
+func (e *Engine) Watch(p orca.Position) (<-chan struct{}, func()) {
+	w := &e.watchers
+	c := make(chan struct{}, 1)
+	w.mu.Lock()
+	w.byRun[p] = append(w.byRun[p], c)
+	w.mu.Unlock()
+	return c, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		rest := slices.DeleteFunc(w.byRun[p], func(x chan struct{}) bool { return x == c })
+		if len(rest) == 0 {
+			delete(w.byRun, p)
+			return
+		}
+		w.byRun[p] = rest
+	}
+}
+
+func (w *watchers) changed(p orca.Position) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.byRun[p] {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
