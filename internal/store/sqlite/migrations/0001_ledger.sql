@@ -1,0 +1,116 @@
+-- +goose Up
+
+-- The ledger as such. One row.
+CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    tag TEXT NOT NULL,                       -- window ids shown to people carry it
+    secret BLOB NOT NULL,                    -- key of the hashes of fields that are not stored
+    registry_version INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- The registry. Definitions are JSON of the nouns; the integer keys are what the ledger refers to.
+CREATE TABLE window_type (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    UNIQUE (name, version)
+) STRICT;
+
+CREATE TABLE algorithm (
+    id INTEGER PRIMARY KEY,
+    processor TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    runtime TEXT NOT NULL,
+    retired INTEGER NOT NULL CHECK (retired IN (0, 1)),
+    retired_at INTEGER NOT NULL,
+    UNIQUE (processor, name, version)
+) STRICT;
+
+CREATE TABLE processor (
+    name TEXT PRIMARY KEY,
+    project TEXT NOT NULL,
+    newest TEXT NOT NULL                     -- JSON list of algorithm ids
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE instance (
+    address TEXT PRIMARY KEY,
+    connection TEXT NOT NULL,
+    processor TEXT NOT NULL,
+    runtime TEXT NOT NULL,
+    algorithms TEXT NOT NULL,                -- JSON list of algorithm ids with definition hashes
+    registered_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Plans by content, shared by the runs that follow them.
+CREATE TABLE plan (
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    content BLOB NOT NULL
+) STRICT;
+
+-- Windows. The key is the position of the window's first run. Times are nanoseconds since the epoch.
+CREATE TABLE window (
+    id INTEGER PRIMARY KEY,
+    type INTEGER NOT NULL REFERENCES window_type (id),
+    time_from INTEGER NOT NULL,
+    time_to INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    metadata BLOB,                           -- encoded struct without the fields that are not stored
+    filters BLOB                             -- field names and hashes, see encodeFilters
+) STRICT;
+CREATE INDEX window_time ON window (type, time_to, time_from);
+
+-- Runs. The highest position is never deleted: the next one continues from it.
+CREATE TABLE run (
+    position INTEGER PRIMARY KEY,
+    window INTEGER NOT NULL REFERENCES window (id),
+    revision INTEGER NOT NULL CHECK (revision >= 1),
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
+    plan INTEGER NOT NULL REFERENCES plan (id),
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4),
+    accepted_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    CHECK ((state = 0) = (finished_at IS NULL))
+) STRICT;
+-- The first run of a window is found by the window's key.
+CREATE UNIQUE INDEX run_revision ON run (window, revision) WHERE revision > 1;
+CREATE INDEX run_unsuccessful ON run (state, window) WHERE state > 1;
+
+-- Outcomes, with what the processor sent.
+CREATE TABLE outcome (
+    position INTEGER NOT NULL REFERENCES run (position),
+    algorithm INTEGER NOT NULL REFERENCES algorithm (id),
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5),
+    attempts INTEGER NOT NULL,
+    settled_at INTEGER NOT NULL,
+    produced_at INTEGER,                     -- position of the run that the result was kept from
+    reason TEXT,
+    result_status INTEGER,                   -- NULL when nothing was sent
+    result_type INTEGER,
+    result_timestamp INTEGER,
+    result_value REAL,                       -- NULL when there is none, and for NaN
+    result_json TEXT,
+    result_error TEXT,
+    result BLOB,                             -- as it was sent
+    PRIMARY KEY (position, algorithm)
+) STRICT, WITHOUT ROWID;
+
+-- What is unfinished. A run loses its row in the transaction that finishes it.
+CREATE TABLE pending (
+    position INTEGER PRIMARY KEY REFERENCES run (position),
+    metadata BLOB                            -- with the fields that are not stored; NULL when the type has none
+) STRICT;
+
+-- Idempotency keys, deleted when they expire.
+CREATE TABLE emit_key (
+    position INTEGER PRIMARY KEY REFERENCES run (position),
+    project TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    status INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    UNIQUE (project, key)
+) STRICT;

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// ChangeRegistry writes a change, whole or not at all. It is refused with orca.Precondition when the registry has
+// another version than the one that the change was worked out from.
+func (s *Store) ChangeRegistry(ctx context.Context, change orca.RegistryChange) error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the writer of the ledger: %w", context.Cause(ctx))
+	}
+	defer func() { <-s.turn }()
+	ctx = context.WithoutCancel(ctx) // a transaction is not left half-way
+	if err := s.reopen(ctx); err != nil {
+		return err
+	}
+	w := s.writer
+	if err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		s.fault(err)
+		return notWritten(err)
+	}
+	if err := w.changeRegistry(ctx, change); err != nil {
+		return s.giveUp(ctx, err)
+	}
+	if err := s.commit(ctx, w); err != nil {
+		s.fault(err)
+		return orca.Errorf(orca.OutcomeUnknown,
+			"the registry failed while committing (%w): whether it was written is unknown", err)
+	}
+	if err := w.loadKeys(ctx); err != nil {
+		s.fault(err) // whoever comes next opens it again, and loads them
+	}
+	return nil
+}
+
+// giveUp ends a transaction that failed before its commit. What Orca's rules or the database refuse leaves the
+// connection as it was.
+func (s *Store) giveUp(ctx context.Context, err error) error {
+	rollback := s.writer.conn.exec(ctx, "ROLLBACK")
+	if errors.Is(err, orca.Precondition) || isRefusal(err) {
+		if rollback != nil {
+			s.fault(rollback)
+		}
+		return err
+	}
+	s.fault(err)
+	return notWritten(err)
+}
+
+func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) error {
+	row, err := w.conn.row(ctx, "SELECT registry_version FROM ledger")
+	if err != nil {
+		return fmt.Errorf("read registry version: %w", err)
+	}
+	if version := row[0].(int64); version != c.Base {
+		return orca.Errorf(orca.Precondition,
+			"the registry has version %d by now and the change was worked out for %d; work it out again", version, c.Base)
+	}
+	for _, part := range []struct {
+		what, query string
+		count       int
+		row         func(i int) ([]driver.Value, error)
+	}{
+		{"window type", `INSERT INTO window_type (name, version, definition) VALUES (?, ?, ?)
+			ON CONFLICT (name, version) DO UPDATE SET definition = excluded.definition`,
+			len(c.WindowTypes), func(i int) ([]driver.Value, error) { return windowTypeRow(&c.WindowTypes[i]) }},
+		{"processor", `INSERT OR REPLACE INTO processor (name, project, newest) VALUES (?, ?, ?)`,
+			len(c.Processors), func(i int) ([]driver.Value, error) { return processorRow(&c.Processors[i]) }},
+		{"algorithm", `INSERT INTO algorithm (processor, name, version, definition, runtime, retired, retired_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (processor, name, version) DO UPDATE SET definition = excluded.definition,
+				runtime = excluded.runtime, retired = excluded.retired, retired_at = excluded.retired_at`,
+			len(c.Algorithms), func(i int) ([]driver.Value, error) { return algorithmRow(&c.Algorithms[i]) }},
+		{"instance", `INSERT OR REPLACE INTO instance (address, connection, processor, runtime, algorithms, registered_at)
+			VALUES (?, ?, ?, ?, ?, ?)`,
+			len(c.Instances), func(i int) ([]driver.Value, error) { return instanceRow(&c.Instances[i]) }},
+		{"forgotten instance", `DELETE FROM instance WHERE address = ?`,
+			len(c.Forgotten), func(i int) ([]driver.Value, error) { return []driver.Value{c.Forgotten[i]}, nil }},
+		{"version", `UPDATE ledger SET registry_version = registry_version + 1`,
+			1, func(int) ([]driver.Value, error) { return nil, nil }},
+	} {
+		if err := w.conn.execEach(ctx, part.query, part.count, part.row); err != nil {
+			return fmt.Errorf("write %s to the registry: %w", part.what, err)
+		}
+	}
+	return nil
+}
+
+func windowTypeRow(t *orca.WindowType) ([]driver.Value, error) {
+	definition, err := json.Marshal(t)
+	return []driver.Value{t.ID.Name, t.ID.Version, string(definition)}, err
+}
+
+func processorRow(p *orca.Processor) ([]driver.Value, error) {
+	newest, err := json.Marshal(p.Newest)
+	return []driver.Value{p.Name, p.Project, string(newest)}, err
+}
+
+func algorithmRow(a *orca.KnownAlgorithm) ([]driver.Value, error) {
+	definition, err := json.Marshal(&a.Algorithm)
+	id := a.Algorithm.ID
+	retired := int64(0)
+	if a.Retired {
+		retired = 1
+	}
+	return []driver.Value{id.Processor, id.Name, id.Version, string(definition), a.Runtime, retired, int64(a.RetiredAt)}, err
+}
+
+func instanceRow(i *orca.Instance) ([]driver.Value, error) {
+	algorithms, err := encodeAnnounced(i.Algorithms)
+	return []driver.Value{i.Address, i.Connection, i.Processor, i.Runtime, string(algorithms), int64(i.RegisteredAt)}, err
+}

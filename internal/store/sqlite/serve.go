@@ -1,0 +1,213 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// Serve writes what Accept and Settle queue until ctx is done, then the rest of the queue, answers all of it and
+// returns nil. It is called once. Producers should have stopped before ctx is done, or they keep it going.
+func (s *Store) Serve(ctx context.Context) error {
+	write := context.WithoutCancel(ctx)
+	scrub := newScrubber(s.cfg.ScrubAfter)
+	defer scrub.timer.Stop()
+	for {
+		batch := s.queue.take(ctx, scrub.timer.C)
+		if batch == nil {
+			return nil
+		}
+		s.turn <- struct{}{}
+		var answers []answer
+		if len(batch) > 0 {
+			answers = s.write(write, batch, scrub)
+		}
+		s.checkpoint(write, scrub)
+		<-s.turn
+		for i := range answers {
+			answers[i].tell(batch[i])
+		}
+	}
+}
+
+// answer is what became of a request.
+type answer struct {
+	accepted orca.Accepted
+	err      error
+}
+
+func (a *answer) tell(r *request) {
+	switch {
+	case a.err != nil:
+		r.fail(a.err)
+	case r.accepted != nil:
+		r.accepted(a.accepted, nil)
+	default:
+		r.settled(nil)
+	}
+}
+
+func failAll(answers []answer, err error) []answer {
+	for i := range answers {
+		if answers[i].err == nil {
+			answers[i] = answer{err: err}
+		}
+	}
+	return answers
+}
+
+// errRedo: the database refused a row, and the batch has to be done again with savepoints.
+var errRedo = errors.New("a row was refused")
+
+// write commits a batch and returns one answer per request. The caller has the turn.
+func (s *Store) write(ctx context.Context, batch []*request, scrub *scrubber) []answer {
+	begun := time.Now()
+	answers := make([]answer, len(batch))
+	if err := s.reopen(ctx); err != nil {
+		s.stats.failed()
+		return failAll(answers, err)
+	}
+	tx, err := s.attempt(ctx, batch, answers, false)
+	if errors.Is(err, errRedo) {
+		tx, err = s.attempt(ctx, batch, answers, true)
+	}
+	if err != nil {
+		s.fault(err)
+		return failAll(answers, notWritten(err))
+	}
+	if err := s.commit(ctx, s.writer); err != nil {
+		s.fault(err)
+		return s.judge(ctx, tx, answers, err)
+	}
+	tx.keep()
+	if tx.finished && s.writer.noStore {
+		scrub.arm()
+	}
+	s.stats.committed(len(batch), time.Since(begun))
+	return answers
+}
+
+// attempt applies the batch in a transaction that is left open. Requests that are refused have their error in answers.
+// On an error nothing is written.
+func (s *Store) attempt(ctx context.Context, batch []*request, answers []answer, savepoints bool) (*batchTx, error) {
+	tx, err := s.writer.begin(ctx, s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range batch {
+		if savepoints {
+			answers[i], err = tx.applyAlone(r)
+		} else {
+			answers[i], err = tx.apply(r)
+		}
+		if err != nil {
+			return nil, tx.rolledBack(err)
+		}
+	}
+	if err := tx.expireKeys(); err != nil {
+		return nil, tx.rolledBack(err)
+	}
+	return tx, nil
+}
+
+// apply writes one request. It returns an error when the transaction cannot go on: errRedo when the database refused
+// the row, which may be half written.
+func (tx *batchTx) apply(r *request) (answer, error) {
+	a := tx.dispatch(r)
+	var kind orca.Kind
+	switch {
+	case a.err == nil, errors.As(a.err, &kind): // refusals by Orca's rules come before anything is written
+		return a, nil
+	case isRefusal(a.err):
+		return a, errRedo
+	}
+	return a, a.err
+}
+
+// applyAlone is apply with a savepoint around it, so that a row that the database refuses takes nothing else with it.
+func (tx *batchTx) applyAlone(r *request) (answer, error) {
+	if _, err := tx.stmt.savepoint.exec(tx.ctx); err != nil {
+		return answer{}, fmt.Errorf("set savepoint: %w", err)
+	}
+	a, err := tx.apply(r)
+	if errors.Is(err, errRedo) {
+		_, err = tx.stmt.rollbackTo.exec(tx.ctx)
+		clear(tx.plans) // the plan may be gone too
+	}
+	if err != nil {
+		return a, err
+	}
+	_, err = tx.stmt.release.exec(tx.ctx)
+	return a, err
+}
+
+func (tx *batchTx) dispatch(r *request) (a answer) {
+	switch {
+	case r.refused != nil:
+		a.err = r.refused
+	case r.emission != nil:
+		a.accepted, a.err = tx.accept(r.emission)
+	default:
+		a.err = tx.settle(r.settlement)
+	}
+	return a
+}
+
+// rolledBack ends the transaction and returns its error. That the rollback fails is no news: SQLite may have done it
+// already, and after anything but errRedo the connection is closed.
+func (tx *batchTx) rolledBack(err error) error {
+	_ = tx.conn.exec(tx.ctx, "ROLLBACK")
+	return err
+}
+
+// fault closes the connection after a failure.
+func (s *Store) fault(err error) {
+	s.stats.failed()
+	s.cfg.Logger.Error("the ledger could not be written", "store", s.path, "error", err)
+	if err := s.writer.close(); err != nil {
+		s.cfg.Logger.Error("close after failure", "store", s.path, "error", err)
+	}
+	s.writer = nil
+}
+
+// reopen opens the connection again after a failure.
+func (s *Store) reopen(ctx context.Context) (err error) {
+	if s.writer != nil {
+		return nil
+	}
+	if s.writer, err = openWriter(ctx, s.path); err != nil {
+		s.writer = nil
+		return notWritten(explain(s.path, err))
+	}
+	return nil
+}
+
+// notWritten is the answer to requests of which nothing reached the ledger.
+func notWritten(err error) error {
+	if isFull(err) {
+		return errFull(err)
+	}
+	return orca.Errorf(orca.Unavailable, "the ledger cannot be written (%w); nothing was written; try again later", err)
+}
+
+// judge answers a batch whose COMMIT failed. Its last frames may have reached the log, so that a recovery would bring
+// the batch to life: the outcome is unknown. A full disk is the exception that is worth a certain answer: when the
+// file, opened again, does not have the batch, and the log could be emptied, then it is certain that it never will.
+func (s *Store) judge(ctx context.Context, tx *batchTx, answers []answer, failure error) []answer {
+	unknown := orca.Errorf(orca.OutcomeUnknown,
+		"the ledger failed while committing (%w): whether it was written is unknown; an idempotency key makes a retry safe", failure)
+	if !isFull(failure) {
+		return failAll(answers, unknown)
+	}
+	before := tx.writer.last
+	if s.reopen(ctx) != nil || s.writer.last != before {
+		return failAll(answers, unknown)
+	}
+	if done, err := s.writer.emptyLog(ctx, readersGrace); err != nil || !done {
+		return failAll(answers, unknown)
+	}
+	return failAll(answers, errFull(failure))
+}

@@ -1,0 +1,95 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"errors"
+)
+
+// statements are those of the writing connection, compiled once.
+type statements struct {
+	planID, insertPlan                     *stmt
+	insertWindow, insertRun, insertPending *stmt
+	insertOutcome, finishRun, deletePend   *stmt
+	insertKey, findKey, deleteKey, expire  *stmt
+	savepoint, release, rollbackTo         *stmt
+}
+
+func (s *statements) list() map[**stmt]string {
+	return map[**stmt]string{
+		&s.planID:     `SELECT id FROM plan WHERE hash = ?`,
+		&s.insertPlan: `INSERT INTO plan (hash, content) VALUES (?, ?) RETURNING id`,
+		&s.insertWindow: `INSERT INTO window (id, type, time_from, time_to, origin, metadata, filters)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		&s.insertRun: `INSERT INTO run (position, window, revision, kind, plan, state, accepted_at, finished_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		&s.insertPending: `INSERT INTO pending (position, metadata) VALUES (?, ?)`,
+		&s.insertOutcome: `INSERT INTO outcome (position, algorithm, kind, attempts, settled_at, produced_at, reason,
+				result_status, result_type, result_timestamp, result_value, result_json, result_error, result)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (position, algorithm) DO NOTHING`,
+		&s.finishRun:  `UPDATE run SET state = ?, finished_at = ? WHERE position = ? AND state = 0`,
+		&s.deletePend: `DELETE FROM pending WHERE position = ?`,
+		&s.insertKey: `INSERT INTO emit_key (position, project, key, digest, status, accepted_at)
+			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (project, key) DO NOTHING`,
+		&s.findKey:   `SELECT position, digest, status, accepted_at FROM emit_key WHERE project = ? AND key = ?`,
+		&s.deleteKey: `DELETE FROM emit_key WHERE position = ?`,
+		&s.expire: `DELETE FROM emit_key WHERE accepted_at <= ?
+			AND position IN (SELECT position FROM emit_key ORDER BY position LIMIT ?)`,
+		&s.savepoint:  `SAVEPOINT one`,
+		&s.release:    `RELEASE one`,
+		&s.rollbackTo: `ROLLBACK TO one`,
+	}
+}
+
+func (s *statements) prepare(c *conn) error {
+	for field, query := range s.list() {
+		st, err := c.prepare(query)
+		if err != nil {
+			return err
+		}
+		*field = st
+	}
+	return nil
+}
+
+func (s *statements) close() error {
+	var errs []error
+	for field := range s.list() {
+		if *field != nil {
+			errs = append(errs, (*field).driver.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// text and blob read a column of a row that may be absent.
+func text(row []driver.Value, i int) string {
+	if i < len(row) {
+		s, _ := row[i].(string)
+		return s
+	}
+	return ""
+}
+
+func blob(row []driver.Value, i int) []byte {
+	if i < len(row) {
+		b, _ := row[i].([]byte)
+		return b
+	}
+	return nil
+}
+
+// nullText and nullBlob store what is empty as NULL.
+func nullText(s string) driver.Value {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func nullBlob(b []byte) driver.Value {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

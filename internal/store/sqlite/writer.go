@@ -1,0 +1,151 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+const (
+	// pageSize of a new file, in bytes.
+	pageSize = 8192
+	// cacheKiB is the page cache of the writing connection.
+	cacheKiB = 64 << 10
+)
+
+// writer is the connection that writes, with its compiled statements and what it remembers of the file, so that no row
+// needs a lookup. Whoever holds the token of Store.turn owns it.
+type writer struct {
+	conn *conn
+	stmt statements
+
+	// last is the highest position ever given.
+	last orca.Position
+	// plans, types and algorithms are the integer keys of what is committed.
+	plans      map[orca.PlanHash]int64
+	types      map[orca.WindowTypeID]int64
+	algorithms map[orca.AlgorithmID]int64
+	// noStore: a window type has fields that are not stored, so that finished runs leave bytes to scrub.
+	noStore bool
+	// patience is by how many bytes the log may exceed its bound before the next attempt to empty it.
+	patience int64
+}
+
+// openWriter opens the connection and loads what it remembers. SQLite recovers the write-ahead log here when needed.
+func openWriter(ctx context.Context, path string) (_ *writer, err error) {
+	w := &writer{}
+	w.conn, err = openConn(dsn(path,
+		"mode", "rw",
+		"_pragma", "journal_mode(wal)",
+		"_pragma", "synchronous(full)",
+		"_pragma", "secure_delete(on)",
+		"_pragma", "foreign_keys(off)", // Accept and Settle check what they refer to, in memory
+		"_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB),
+	))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	if err := w.stmt.prepare(w.conn); err != nil {
+		return nil, err
+	}
+	return w, w.load(ctx)
+}
+
+func (w *writer) close() error {
+	return errors.Join(w.stmt.close(), w.conn.close())
+}
+
+// identity returns tag and secret, making them in a new ledger.
+func (w *writer) identity(ctx context.Context) (tag string, secret []byte, err error) {
+	row, err := w.conn.row(ctx, "SELECT tag, secret FROM ledger")
+	if err != nil || row != nil {
+		return text(row, 0), blob(row, 1), err
+	}
+	tag, secret = newIdentity()
+	s, err := w.conn.prepare("INSERT INTO ledger (id, tag, secret) VALUES (1, ?, ?)")
+	if err != nil {
+		return "", nil, err
+	}
+	_, err = s.exec(ctx, tag, secret)
+	return tag, secret, errors.Join(err, s.driver.Close())
+}
+
+func (w *writer) load(ctx context.Context) error {
+	row, err := w.conn.row(ctx, "SELECT coalesce(max(position), 0) FROM run")
+	if err != nil {
+		return fmt.Errorf("read the last position: %w", err)
+	}
+	w.last = orca.Position(row[0].(int64))
+	w.plans = make(map[orca.PlanHash]int64) // looked up when first used
+	return w.loadKeys(ctx)
+}
+
+// loadKeys reads the integer keys of the registry.
+func (w *writer) loadKeys(ctx context.Context) error {
+	reg, err := readRegistry(ctx, w.conn)
+	if err != nil {
+		return err
+	}
+	w.types, w.algorithms, w.noStore = reg.typeKeys, reg.algorithmKeys, false
+	for _, t := range reg.WindowTypes {
+		w.noStore = w.noStore || t.HasNoStore()
+	}
+	return nil
+}
+
+// batchTx is one attempt to write a batch: what its transaction adds to what the writer remembers.
+type batchTx struct {
+	*writer
+	ctx   context.Context // of this attempt
+	ttl   int64
+	last  orca.Position
+	plans map[orca.PlanHash]int64
+	// clock is the newest AcceptedAt of emissions with a key; keys is how many keys were written.
+	clock orca.Time
+	keys  int
+	// finished: a run lost its pending row.
+	finished bool
+}
+
+func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
+	if err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	return &batchTx{writer: w, ctx: ctx, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{}}, nil
+}
+
+// keep makes the additions of a committed transaction the writer's own.
+func (tx *batchTx) keep() {
+	tx.writer.last = tx.last
+	maps.Copy(tx.writer.plans, tx.plans)
+}
+
+// plan returns the integer key of a plan, writing the plan when it is new.
+func (tx *batchTx) plan(p *orca.PlanContent) (int64, error) {
+	if id, ok := tx.writer.plans[p.Hash]; ok {
+		return id, nil
+	}
+	if id, ok := tx.plans[p.Hash]; ok {
+		return id, nil
+	}
+	row, err := tx.stmt.planID.row(tx.ctx, p.Hash[:])
+	if err != nil {
+		return 0, fmt.Errorf("look up plan: %w", err)
+	}
+	if row == nil {
+		if row, err = tx.stmt.insertPlan.row(tx.ctx, p.Hash[:], p.Content); err != nil {
+			return 0, fmt.Errorf("write plan: %w", err)
+		}
+	}
+	id := row[0].(int64)
+	tx.plans[p.Hash] = id
+	return id, nil
+}

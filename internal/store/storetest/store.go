@@ -1,0 +1,46 @@
+// Package storetest is the suite that every store has to pass: each rule of the registry and of the ledger as a test
+// that names it, and a model that random operations are compared with. It knows the nouns and the interface below, and
+// nothing of any database.
+package storetest
+
+import (
+	"context"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// Store is all that a store does for the core. Its users declare the smaller interfaces that they call.
+type Store interface {
+	// LoadRegistry returns the registry, each list in the order of its identities.
+	LoadRegistry(context.Context) (orca.Registry, error)
+	// ChangeRegistry writes a change in one transaction. It is refused with orca.Precondition, and nothing is written,
+	// when Base is not the stored version.
+	ChangeRegistry(context.Context, orca.RegistryChange) error
+
+	// Accept queues an emission and never waits for I/O. done is called once, after the commit that made it durable, in
+	// the order of positions; it must not block.
+	Accept(e orca.Emission, done func(orca.Accepted, error))
+	// Settle queues outcomes, and the end of their run when they are the last. done is called as for Accept. Of two
+	// outcomes of one node the first stays, and a finished run keeps its end: neither is an error.
+	Settle(s orca.Settlement, done func(error))
+
+	// OpenRuns returns unfinished runs above the position after, ascending, with their outcomes, which are sorted by
+	// algorithm and lack the results.
+	OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error)
+	Plan(context.Context, orca.PlanHash) ([]byte, error)
+	// Results returns the results of succeeded outcomes of one run in the order asked, or orca.NotFound naming the
+	// first that is missing.
+	Results(context.Context, orca.Position, []orca.AlgorithmID) ([]orca.Result, error)
+	Backlog(context.Context) (orca.Backlog, error)
+
+	Window(context.Context, orca.WindowID) (orca.WindowRecord, error)
+	Windows(context.Context, orca.WindowQuery) ([]orca.WindowRecord, error)
+	// Run returns a revision of a window, the newest for 0, with its outcomes sorted by algorithm.
+	Run(ctx context.Context, id orca.WindowID, revision int) (orca.RunRecord, error)
+	History(context.Context, orca.ResultQuery) ([]orca.ResultRecord, error)
+
+	// Tag is the short random name of this ledger, and Secret the 32 random bytes that key the hashes of noStore
+	// fields. Both are made when the ledger is created.
+	Tag() string
+	Secret() []byte
+}
