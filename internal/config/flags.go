@@ -16,10 +16,10 @@ func AddFlags(fs *pflag.FlagSet, c *Config) {
 	}
 }
 
-// usage is the flag's line of help; the name in backquotes stands for its value.
+// usage is the flag's line of help, without the default, which the flag library adds unless it is empty.
 func (s Setting) usage() string {
 	if s.Absent != "" {
-		return fmt.Sprintf("%s, `%s` (default %s)", s.Effect, "sqlite:PATH", s.Absent)
+		return fmt.Sprintf("%s (default %s)", s.Effect, s.Absent)
 	}
 	return s.Effect
 }

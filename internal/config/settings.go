@@ -155,7 +155,7 @@ func validAddress(s string) bool {
 
 func store(name, effect string, at func(*Config) *string) Setting {
 	return setting(Setting{
-		Name: name, Kind: "store", Effect: effect, Allowed: storeForm, Absent: "orca.db in the user's data directory",
+		Name: name, Kind: "sqlite:PATH", Effect: effect, Allowed: storeForm, Absent: "orca.db in the user's data directory",
 	}, field[string]{
 		at:    at,
 		parse: func(s string) (string, bool) { return s, true },
@@ -177,20 +177,20 @@ func toggle(name, effect string, at func(*Config) *bool) Setting {
 }
 
 func duration(name, effect string, least time.Duration, at func(*Config) *time.Duration) Setting {
-	allowed := fmt.Sprintf("a duration such as 90s, 15m or 1h30m, at least %s", durationText(least))
+	allowed := fmt.Sprintf("a duration such as 90s, 15m or 1h30m, at least %s", FormatDuration(least))
 	return setting(Setting{Name: name, Kind: "duration", Effect: effect, Allowed: allowed}, field[time.Duration]{
 		at: at,
 		parse: func(s string) (time.Duration, bool) {
 			v, err := time.ParseDuration(s)
 			return v, err == nil
 		},
-		text:  durationText,
+		text:  FormatDuration,
 		valid: func(v time.Duration) bool { return v >= least },
 	})
 }
 
-// durationText writes 24h where the standard library writes 24h0m0s.
-func durationText(d time.Duration) string {
+// FormatDuration writes 24h where the standard library writes 24h0m0s; time.ParseDuration reads both.
+func FormatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	pb "github.com/orca-telemetry/orca/contract/go"
+)
+
+// answer is what a core says to a window.
+type answer struct {
+	id     string
+	status pb.WindowEmitStatus_StatusEnum
+}
+
+// accept gives the window to the core, again and again while there is none or it is busy, until it answers or ctx
+// ends. The caller closes the connection that it returns.
+func (e *emission) accept(ctx context.Context) (*core, answer, error) {
+	for wait := newBackoff(); ; {
+		core, a, err := e.offer(ctx)
+		if err == nil {
+			return core, a, nil
+		}
+		if !retryable(err) {
+			return nil, answer{}, e.unsure(ctx, err)
+		}
+		if wait.tries == 0 {
+			fmt.Fprintf(e.shell.errs, "orca: %s; trying again\n", oneLine(err.Error()))
+		}
+		if !wait.pause(ctx, retryDelay(err)) {
+			return nil, answer{}, e.unsure(ctx, err)
+		}
+	}
+}
+
+// offer gives the window to the core once.
+func (e *emission) offer(ctx context.Context) (*core, answer, error) {
+	core, err := dial(ctx, e.address)
+	if err != nil {
+		return nil, answer{}, err
+	}
+	var header metadata.MD
+	out := metadata.AppendToOutgoingContext(ctx, "idempotency-key", e.key)
+	status, err := core.windows.EmitWindow(out, e.window, grpc.Header(&header))
+	if err != nil {
+		err = e.knownTypes(ctx, core, core.explain(err))
+		core.close()
+		return nil, answer{}, err
+	}
+	return core, answer{strings.Join(header.Get("orca-window-id"), ""), status.GetStatus()}, nil
+}
+
+// retryable reports whether the same emit may succeed later.
+func retryable(err error) bool {
+	away := (*unreachable)(nil)
+	return errors.As(err, &away) || code(err) == codes.Unavailable || code(err) == codes.ResourceExhausted
+}
+
+// unsure says, of an emit that time ran out for, how it is repeated without emitting twice.
+func (e *emission) unsure(ctx context.Context, err error) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("the core at %s gave no answer", e.address)
+	}
+	return fmt.Errorf("gave up after %s: %w (--idempotency-key %s makes it safe to repeat)", e.timeout, err, e.key)
+}
+
+// retryDelay is how long the core asks its clients to wait; 0 when it does not say.
+func retryDelay(err error) time.Duration {
+	r := (*refusal)(nil)
+	if !errors.As(err, &r) {
+		return 0
+	}
+	for _, d := range r.status.Details() {
+		if info, ok := d.(*errdetails.RetryInfo); ok {
+			return info.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
+}
+
+// pauses are the waits between tries: from a tenth of a second, doubled each time, to two seconds, with a jitter.
+type pauses struct {
+	tries int
+	next  time.Duration
+}
+
+const (
+	firstPause = 100 * time.Millisecond
+	mostPause  = 2 * time.Second
+)
+
+func newBackoff() *pauses { return &pauses{next: firstPause} }
+
+// pause waits for the next time, or for least if that is longer. It reports false when ctx ended first.
+func (p *pauses) pause(ctx context.Context, least time.Duration) bool {
+	d := max(p.next/2+rand.N(p.next/2), least)
+	p.tries, p.next = p.tries+1, min(2*p.next, mostPause)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// knownTypes adds to the refusal of an unknown window type which ones there are. It is a help only: where the core does
+// not tell, nothing is added.
+func (e *emission) knownTypes(ctx context.Context, core *core, refused error) error {
+	if code(refused) != codes.NotFound {
+		return refused
+	}
+	versions := map[string][]string{}
+	for a, err := range core.algorithms(ctx, typeView{}, true) {
+		if err != nil {
+			return refused
+		}
+		if t := a.WindowType; !slices.Contains(versions[t.Name], t.Version) {
+			versions[t.Name] = append(versions[t.Name], t.Version)
+		}
+	}
+	if help := describeTypes(e.window.GetWindowTypeName(), versions); help != "" {
+		return fmt.Errorf("%w; %s", refused, help)
+	}
+	return refused
+}
+
+// describeTypes says which of the known types, as versions by name, was probably meant: another version of that name,
+// else a name that is close, else any.
+func describeTypes(name string, versions map[string][]string) string {
+	const shown = 5
+	names := slices.Sorted(maps.Keys(versions))
+	if len(names) == 0 {
+		return "no algorithm is registered yet: start a processor first"
+	}
+	text := "known are "
+	if versions[name] != nil {
+		names = []string{name}
+	} else if near := closest(name, names); len(near) > 0 {
+		names, text = near, "did you mean "
+	}
+	var refs []string
+	for _, n := range names {
+		for _, v := range slices.Sorted(slices.Values(versions[n])) {
+			refs = append(refs, n+"@"+v)
+		}
+	}
+	if len(refs) > shown {
+		refs = append(refs[:shown], "…")
+	}
+	return text + strings.Join(refs, ", ")
+}
