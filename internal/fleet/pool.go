@@ -198,6 +198,9 @@ func (p *pool) status() orca.ProcessorStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := orca.ProcessorStatus{Name: p.name, Queued: p.queue.len, Instances: make([]orca.InstanceStatus, 0, len(p.instances))}
+	if oldest := p.queue.lowest(func(*part) bool { return true }); oldest != nil {
+		s.Oldest = oldest.call.Position
+	}
 	for _, in := range p.instances {
 		if in.reserved != nil {
 			s.Queued++

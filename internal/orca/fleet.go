@@ -34,7 +34,9 @@ func (s InstanceState) String() string {
 type ProcessorStatus struct {
 	Name string
 	// Queued requests wait for a place at an instance.
-	Queued    int
+	Queued int
+	// Oldest is the lowest position among them; zero when there is none.
+	Oldest    Position
 	Instances []InstanceStatus
 }
 

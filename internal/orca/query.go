@@ -6,6 +6,8 @@ type WindowRecord struct {
 	Window     Window
 	AcceptedAt Time
 	Newest     Run
+	// Nodes is how many nodes the newest run has.
+	Nodes int
 	// Settled is how many nodes of the newest run have an outcome.
 	Settled int
 }

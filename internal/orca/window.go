@@ -78,4 +78,6 @@ type PlanHash [32]byte
 type PlanContent struct {
 	Hash    PlanHash
 	Content []byte
+	// Nodes is how many nodes it has, for people who look at runs without reading plans.
+	Nodes int
 }

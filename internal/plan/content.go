@@ -39,8 +39,8 @@ type storedAlgorithm struct {
 // Content returns the plan's stored form, which is worked out once. The bytes must not be changed.
 func (p *Plan) Content() *orca.PlanContent { return p.content() }
 
-func contentOf(encoded []byte) *orca.PlanContent {
-	return &orca.PlanContent{Hash: sha256.Sum256(encoded), Content: encoded}
+func contentOf(encoded []byte, nodes int) *orca.PlanContent {
+	return &orca.PlanContent{Hash: sha256.Sum256(encoded), Content: encoded, Nodes: nodes}
 }
 
 // Definition identifies the content of an algorithm's definition, by a hash of its canonical form. The order of
@@ -91,7 +91,7 @@ func Parse(content []byte) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read stored plan: %w", err)
 	}
-	whole := contentOf(content)
+	whole := contentOf(content, len(p.Nodes))
 	p.content = func() *orca.PlanContent { return whole }
 	return p, nil
 }

@@ -17,7 +17,7 @@ type statements struct {
 func (s *statements) list() map[**stmt]string {
 	return map[**stmt]string{
 		&s.planID:     `SELECT id FROM plan WHERE hash = ?`,
-		&s.insertPlan: `INSERT INTO plan (hash, content) VALUES (?, ?) RETURNING id`,
+		&s.insertPlan: `INSERT INTO plan (hash, nodes, content) VALUES (?, ?, ?) RETURNING id`,
 		&s.insertWindow: `INSERT INTO window (id, type, time_from, time_to, origin, metadata, filters)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		&s.insertRun: `INSERT INTO run (position, window, revision, kind, plan, state, accepted_at, finished_at)

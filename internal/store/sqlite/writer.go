@@ -141,7 +141,7 @@ func (tx *batchTx) plan(p *orca.PlanContent) (int64, error) {
 		return 0, fmt.Errorf("look up plan: %w", err)
 	}
 	if row == nil {
-		if row, err = tx.stmt.insertPlan.row(tx.ctx, p.Hash[:], p.Content); err != nil {
+		if row, err = tx.stmt.insertPlan.row(tx.ctx, p.Hash[:], int64(p.Nodes), p.Content); err != nil {
 			return 0, fmt.Errorf("write plan: %w", err)
 		}
 	}

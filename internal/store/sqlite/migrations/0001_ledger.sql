@@ -22,6 +22,7 @@ CREATE TABLE algorithm (
     processor TEXT NOT NULL,
     name TEXT NOT NULL,
     version TEXT NOT NULL,
+    window_type INTEGER NOT NULL REFERENCES window_type (id), -- what triggers it; never changes
     definition TEXT NOT NULL,
     runtime TEXT NOT NULL,
     retired INTEGER NOT NULL CHECK (retired IN (0, 1)),
@@ -48,6 +49,7 @@ CREATE TABLE instance (
 CREATE TABLE plan (
     id INTEGER PRIMARY KEY,
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    nodes INTEGER NOT NULL,
     content BLOB NOT NULL
 ) STRICT;
 
