@@ -1,0 +1,174 @@
+// Package fakecore is a scripted core for the SDK's tests. It speaks the contract over real gRPC on the loopback,
+// keeps nothing, and knows no rule of a real core: a test says how it answers.
+package fakecore
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/orca-telemetry/orca/contract/go"
+)
+
+// Script says how a core answers. A function that is nil gives the answer that its comment names.
+type Script struct {
+	// Register: received.
+	Register func(*pb.ProcessorRegistration) (*pb.Status, error)
+	// Expose: nothing.
+	Expose func() (*pb.InternalState, error)
+	// Emit: processing triggered.
+	Emit func(context.Context, *pb.Window) (*pb.WindowEmitStatus, error)
+	// Processors: UNIMPLEMENTED, as from a core that has no console.
+	Processors func(*pb.ListProcessorsRequest) (*pb.ListProcessorsResponse, error)
+	// Results: UNIMPLEMENTED.
+	Results func(*pb.ListResultsRequest) (*pb.ListResultsResponse, error)
+	// Watch: UNIMPLEMENTED.
+	Watch func(*pb.WatchWindowRequest, grpc.ServerStreamingServer[pb.WatchWindowResponse]) error
+}
+
+// Core is a running fake.
+type Core struct {
+	// Addr is where it listens, as host:port. It stays the same when the core is stopped and started again.
+	Addr string
+	// Registered gets every registration, once it is answered. It holds 64 and drops what is beyond.
+	Registered chan *pb.ProcessorRegistration
+
+	tb     testing.TB
+	script Script
+	opts   []grpc.ServerOption
+
+	mu     sync.Mutex
+	server *grpc.Server
+	served chan struct{}
+}
+
+// Start runs a fake core until the test ends.
+func Start(tb testing.TB, script Script, opts ...grpc.ServerOption) *Core {
+	tb.Helper()
+	c := &Core{Registered: make(chan *pb.ProcessorRegistration, 64), tb: tb, script: script, opts: opts}
+	c.serve("127.0.0.1:0")
+	tb.Cleanup(c.Stop)
+	return c
+}
+
+// Reserve returns a fake core that is not running yet, and the address that it will have.
+func Reserve(tb testing.TB, script Script) *Core {
+	tb.Helper()
+	c := Start(tb, script)
+	c.Stop()
+	return c
+}
+
+// Stop ends the core and cuts its connections.
+func (c *Core) Stop() {
+	c.mu.Lock()
+	server, served := c.server, c.served
+	c.server = nil
+	c.mu.Unlock()
+	if server != nil {
+		server.Stop()
+		<-served
+	}
+}
+
+// Restart starts a stopped core at its old address.
+func (c *Core) Restart() { c.serve(c.Addr) }
+
+func (c *Core) serve(addr string) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		c.tb.Fatalf("fake core: %v", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Addr = listener.Addr().String()
+	c.server, c.served = grpc.NewServer(c.opts...), make(chan struct{})
+	pb.RegisterOrcaCoreServer(c.server, &core{fake: c})
+	if c.script.Processors != nil || c.script.Results != nil || c.script.Watch != nil {
+		pb.RegisterOrcaConsoleServer(c.server, &console{fake: c})
+	}
+	server, served := c.server, c.served
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener)
+	}()
+}
+
+// Dial connects to a processor, as a core does.
+func Dial(tb testing.TB, addr string) pb.OrcaProcessorClient {
+	tb.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.MaxCallSendMsgSize(64<<20)))
+	if err != nil {
+		tb.Fatalf("dial processor: %v", err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	return pb.NewOrcaProcessorClient(conn)
+}
+
+type core struct {
+	pb.UnimplementedOrcaCoreServer
+	fake *Core
+}
+
+func (s *core) RegisterProcessor(_ context.Context, r *pb.ProcessorRegistration) (*pb.Status, error) {
+	answer, err := &pb.Status{Received: true}, error(nil)
+	if s.fake.script.Register != nil {
+		answer, err = s.fake.script.Register(r)
+	}
+	select {
+	case s.fake.Registered <- r:
+	default:
+	}
+	return answer, err
+}
+
+func (s *core) Expose(context.Context, *pb.ExposeSettings) (*pb.InternalState, error) {
+	if s.fake.script.Expose == nil {
+		return &pb.InternalState{}, nil
+	}
+	return s.fake.script.Expose()
+}
+
+func (s *core) EmitWindow(ctx context.Context, w *pb.Window) (*pb.WindowEmitStatus, error) {
+	if s.fake.script.Emit == nil {
+		return &pb.WindowEmitStatus{Status: pb.WindowEmitStatus_PROCESSING_TRIGGERED}, nil
+	}
+	return s.fake.script.Emit(ctx, w)
+}
+
+type console struct {
+	pb.UnimplementedOrcaConsoleServer
+	fake *Core
+}
+
+var errNotScripted = status.Error(codes.Unimplemented, "not scripted")
+
+func (s *console) ListProcessors(_ context.Context, r *pb.ListProcessorsRequest) (*pb.ListProcessorsResponse, error) {
+	if s.fake.script.Processors == nil {
+		return nil, errNotScripted
+	}
+	return s.fake.script.Processors(r)
+}
+
+func (s *console) ListResults(_ context.Context, r *pb.ListResultsRequest) (*pb.ListResultsResponse, error) {
+	if s.fake.script.Results == nil {
+		return nil, errNotScripted
+	}
+	return s.fake.script.Results(r)
+}
+
+func (s *console) WatchWindow(
+	r *pb.WatchWindowRequest, stream grpc.ServerStreamingServer[pb.WatchWindowResponse],
+) error {
+	if s.fake.script.Watch == nil {
+		return errNotScripted
+	}
+	return s.fake.script.Watch(r, stream)
+}
