@@ -11,7 +11,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -50,6 +49,8 @@ type Config struct {
 	Ledger  Ledger
 	Fleet   Fleet
 	Planner Planner
+	// MayAccept says why no window can be accepted now, such as a full disk; default nil, never.
+	MayAccept func() error
 	// Log receives what went wrong with runs; default none.
 	Log *slog.Logger
 	// Now is the clock of AcceptedAt and SettledAt; default the system's.
@@ -107,7 +108,6 @@ type Engine struct {
 	active    map[orca.Position]*run
 	dirty     []*run // runs with ready nodes that are not submitted yet
 	admission admission
-	heldBytes int64
 	plans     planCache
 }
 
@@ -191,6 +191,11 @@ func (e *Engine) mayAccept() error {
 	if e.stopping.Load() {
 		return orca.Errorf(orca.Unavailable, "the core is stopping; send the window again, to another core or when this one is back")
 	}
+	if e.cfg.MayAccept != nil {
+		if err := e.cfg.MayAccept(); err != nil {
+			return err
+		}
+	}
 	if limit := e.cfg.MaxBacklog; limit > 0 && e.stats.open.Load() >= limit {
 		return orca.Errorf(orca.Exhausted, "%d runs are unfinished, which is the limit (--max-backlog); send the window again later", limit)
 	}
@@ -253,8 +258,6 @@ func openRunOf(em orca.Emission, a orca.Accepted) orca.OpenRun {
 		Input: input, Stored: em.Window, Outcomes: em.Outcomes,
 	}
 }
-
-var errStopped = errors.New("the core is stopping")
 
 // jitter spreads d over 50 to 150 percent, so that what failed together does not come back together.
 func jitter(d time.Duration) time.Duration {

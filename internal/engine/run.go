@@ -166,9 +166,9 @@ func (e *Engine) settle(r *run, i int, kind orca.OutcomeKind, reason string, res
 	n := &r.nodes[i]
 	n.phase, n.kind, n.last = settling, kind, nil
 	r.undecided--
-	if kind == orca.Succeeded && n.readers > 0 && e.heldBytes+int64(len(result.Encoded)) <= e.cfg.MaxHeldBytes {
+	if kind == orca.Succeeded && n.readers > 0 && e.stats.held.Load()+int64(len(result.Encoded)) <= e.cfg.MaxHeldBytes {
 		n.result = result.Encoded
-		e.heldBytes += int64(len(n.result))
+		e.stats.held.Add(int64(len(n.result)))
 	}
 	outcomes := []orca.Outcome{{
 		Algorithm: r.plan.Nodes[i].Algorithm.ID, Kind: kind, Reason: reason, Result: result,
@@ -248,7 +248,7 @@ func (e *Engine) settledReader(r *run, i int) {
 	for _, d := range r.plan.Nodes[i].Needs {
 		n := &r.nodes[d]
 		if n.readers--; n.readers == 0 {
-			e.heldBytes -= int64(len(n.result))
+			e.stats.held.Add(-int64(len(n.result)))
 			n.result = nil
 		}
 	}

@@ -9,6 +9,7 @@ import (
 // counters are written by the loop and by emitters, and read by anyone.
 type counters struct {
 	accepted, open, active atomic.Int64
+	held                   atomic.Int64 // bytes of results kept for dependents
 	outcomes               [orca.Cancelled + 1]atomic.Int64
 }
 
@@ -24,13 +25,15 @@ type Stats struct {
 	Accepted int64
 	// Open runs in all, of which Active are in memory.
 	Open, Active int64
+	// HeldBytes is the size of the results kept in memory for dependents.
+	HeldBytes int64
 	// Outcomes since the start of this core, by kind.
 	Outcomes map[orca.OutcomeKind]int64
 }
 
 // Stats returns a snapshot; its figures are read one by one.
 func (e *Engine) Stats() Stats {
-	s := Stats{Accepted: e.stats.accepted.Load(), Open: e.stats.open.Load(), Active: e.stats.active.Load(), Outcomes: map[orca.OutcomeKind]int64{}}
+	s := Stats{Accepted: e.stats.accepted.Load(), Open: e.stats.open.Load(), Active: e.stats.active.Load(), HeldBytes: e.stats.held.Load(), Outcomes: map[orca.OutcomeKind]int64{}}
 	for k := orca.Succeeded; k <= orca.Cancelled; k++ {
 		s.Outcomes[k] = e.stats.outcomes[k].Load()
 	}

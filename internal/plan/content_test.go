@@ -92,7 +92,7 @@ func TestParseKeepsTheBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &orca.PlanContent{Hash: sha256.Sum256(spaced), Content: spaced}
+	want := &orca.PlanContent{Hash: sha256.Sum256(spaced), Content: spaced, Nodes: len(p.Nodes)}
 	if diff := cmp.Diff(want, p.Content()); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}
