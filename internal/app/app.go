@@ -1,12 +1,34 @@
-// Package app puts a core together from its parts, and is the one place that knows them all.
+// Package app puts a core together from its parts, starts them in order and stops them in order. It is the one place
+// that knows every concrete type, and the one that starts the long-lived parts.
 package app
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"time"
 
 	"github.com/orca-telemetry/orca/internal/config"
+	"github.com/orca-telemetry/orca/internal/engine"
+	"github.com/orca-telemetry/orca/internal/fleet"
+	"github.com/orca-telemetry/orca/internal/httpapi"
+	"github.com/orca-telemetry/orca/internal/registry"
+	"github.com/orca-telemetry/orca/internal/rpc"
+	"github.com/orca-telemetry/orca/internal/store/sqlite"
+)
+
+// The parts fit where they are used.
+var (
+	_ engine.Ledger  = (*sqlite.Store)(nil)
+	_ engine.Fleet   = (*fleet.Fleet)(nil)
+	_ engine.Planner = (*registry.Registry)(nil)
+	_ registry.Store = (*sqlite.Store)(nil)
+	_ rpc.Ledger     = (*sqlite.Store)(nil)
+	_ rpc.Registry   = (*registry.Registry)(nil)
+	_ rpc.Engine     = (*engine.Engine)(nil)
+	_ rpc.Fleet      = (*fleet.Fleet)(nil)
 )
 
 // Addresses are where a core listens.
@@ -17,7 +39,159 @@ type Addresses struct {
 	HTTP string
 }
 
-// Run runs a core until ctx ends. It calls ready once, when it takes windows.
+// Run runs a core until ctx ends, and then stops it in order: no window is lost, and requests under way may finish
+// within cfg.Drain. It calls ready once, when the core takes windows. It returns an error when the core cannot start
+// or a part of it fails.
 func Run(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(Addresses)) error {
-	return errors.New("not built yet")
+	cfg = cfg.WithDefaults()
+	l, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	c, err := newCore(ctx, cfg, log, l)
+	if err != nil {
+		return errors.Join(err, l.close())
+	}
+	return c.run(ctx, func() { ready(l.addresses()) })
+}
+
+// listeners are bound before anything else, so that a port in use is found before a store is touched.
+type listeners struct {
+	grpc net.Listener
+	http net.Listener // nil when switched off
+}
+
+func listen(ctx context.Context, cfg config.Config) (listeners, error) {
+	var l listeners
+	var lc net.ListenConfig
+	var err error
+	if l.grpc, err = lc.Listen(ctx, "tcp", cfg.GRPC); err != nil {
+		return l, fmt.Errorf("--grpc: %w", err)
+	}
+	if cfg.HTTP == "" {
+		return l, nil
+	}
+	if l.http, err = lc.Listen(ctx, "tcp", cfg.HTTP); err != nil {
+		return l, errors.Join(fmt.Errorf("--http: %w", err), l.grpc.Close())
+	}
+	return l, nil
+}
+
+func (l listeners) addresses() Addresses {
+	a := Addresses{GRPC: l.grpc.Addr().String()}
+	if l.http != nil {
+		a.HTTP = l.http.Addr().String()
+	}
+	return a
+}
+
+func (l listeners) close() error {
+	err := l.grpc.Close()
+	if l.http != nil {
+		err = errors.Join(err, l.http.Close())
+	}
+	return err
+}
+
+// core is the parts of one core.
+type core struct {
+	cfg       config.Config
+	log       *slog.Logger
+	listeners listeners
+	store     *sqlite.Store
+	registry  *registry.Registry
+	fleet     *fleet.Fleet
+	engine    *engine.Engine
+	rpc       *rpc.Server
+	readiness *readiness
+}
+
+func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listeners) (*core, error) {
+	path, err := config.SQLitePath(cfg.Store)
+	if err != nil {
+		return nil, err
+	}
+	c := &core{cfg: cfg, log: log, listeners: l}
+	if c.store, err = sqlite.Open(ctx, path, sqlite.Config{IdempotencyTTL: cfg.IdempotencyTTL, Logger: log}); err != nil {
+		return nil, err
+	}
+	if err := c.build(ctx, path); err != nil {
+		return nil, errors.Join(err, c.store.Close())
+	}
+	return c, nil
+}
+
+func (c *core) build(ctx context.Context, path string) (err error) {
+	cfg := c.cfg
+	c.readiness = newReadiness(path, int64(cfg.DiskReserve))
+	c.fleet = fleet.New(fleet.Config{
+		Log: c.log, Heartbeat: cfg.Heartbeat, MaxInFlight: cfg.MaxInFlight, ExecutionTimeout: cfg.ExecutionTimeout,
+		MaxMessageSize: int(cfg.MaxMessageSize), OmitLegacyFields: !cfg.LegacyRequestFields,
+	})
+	c.registry = registry.New(registry.Config{
+		Store: c.store, Log: c.log,
+		OnChange: func(s *registry.Snapshot) { c.fleet.Sync(s.Instances()) },
+	})
+	if err := c.registry.Load(ctx); err != nil {
+		return fmt.Errorf("load the registry: %w", err)
+	}
+	c.engine = engine.New(engine.Config{
+		Ledger: c.store, Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
+		MaxAccept: cfg.MaxAccept, MaxActiveRuns: cfg.MaxActiveRuns, MaxBacklog: int64(cfg.MaxBacklog),
+		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled,
+	})
+	c.rpc, err = rpc.New(rpc.Config{
+		Registry: c.registry, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
+		Version: Version(), Store: "sqlite:" + path, StartedAt: time.Now(),
+		MaxMessageSize: int(cfg.MaxMessageSize), Ready: c.readiness.err,
+	})
+	return err
+}
+
+// run serves until ctx ends or a part fails. Parts are started from the inside out, so that whoever is asked finds
+// what it needs, and stopped from the outside in.
+func (c *core) run(ctx context.Context, ready func()) error {
+	inner := context.WithoutCancel(ctx) // parts end when stop says so, not all at once with ctx
+	store := start(inner, "store", c.store.Serve)
+	fleet := start(inner, "fleet", c.fleet.Run)
+	engine := start(inner, "engine", c.engine.Run)
+	watch := start(inner, "readiness", c.readiness.run)
+	forget := start(inner, "forgetting", c.forgetSilent)
+	grpc := start(inner, "grpc", func(context.Context) error { return c.rpc.Serve(c.listeners.grpc) })
+	http := start(inner, "http", c.serveHTTP)
+	parts := []*part{http, grpc, forget, watch, fleet, engine, store} // in the order of their end
+	ready()
+
+	failure := firstFailure(ctx, parts)
+	c.log.Info("stopping", "drain", c.cfg.Drain)
+	c.readiness.stop()
+	c.engine.StopAccepting()
+	c.drain(inner)
+	for _, p := range parts {
+		failure = errors.Join(failure, p.end())
+	}
+	return errors.Join(failure, c.store.Close())
+}
+
+// stopGrace is how long reads and watches may go on once the work is done.
+const stopGrace = time.Second
+
+// drain lets what is in flight finish, within the time for it, and then ends the gRPC server.
+func (c *core) drain(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, c.cfg.Drain)
+	defer cancel()
+	if err := c.fleet.Drain(within); err != nil {
+		c.log.Warn("not everything in flight has finished; it runs again after the next start", "error", err)
+	}
+	grace, cancelGrace := context.WithTimeout(ctx, stopGrace)
+	defer cancelGrace()
+	c.rpc.Stop(grace)
+}
+
+func (c *core) serveHTTP(ctx context.Context) error {
+	if c.listeners.http == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return httpapi.Serve(ctx, c.listeners.http, httpapi.New(httpapi.Config{Ready: c.readiness.err, Metrics: c.metrics()}))
 }
