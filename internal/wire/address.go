@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // maxHost is the longest host name, in bytes: that of DNS, with room for an IPv6 zone.
@@ -52,7 +53,7 @@ func checkHost(host string) string {
 		return "has a host of more than 255 bytes"
 	}
 	bad := func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`/\@?#"`, r)
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError || strings.ContainsRune(`/\@?#"`, r)
 	}
 	if strings.ContainsFunc(host, bad) {
 		return "has a host with characters that no host has"

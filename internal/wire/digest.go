@@ -7,9 +7,9 @@ import (
 	"hash"
 	"slices"
 
-	pb "github.com/orca-telemetry/orca/contract/go"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 

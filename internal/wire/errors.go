@@ -50,12 +50,21 @@ func element(field string, i int) string { return field + "[" + strconv.Itoa(i) 
 
 // quote shows a peer's string, shortened where it is long.
 func quote(s string) string {
+	text, whole := excerpt(s)
+	if !whole {
+		text = fmt.Sprintf("%s… (%d bytes)", text, len(s))
+	}
+	return text
+}
+
+// excerpt quotes at most maxQuoted bytes of a string, and reports whether that is all of it.
+func excerpt(s string) (text string, whole bool) {
 	if len(s) <= maxQuoted {
-		return strconv.Quote(s)
+		return strconv.Quote(s), true
 	}
 	cut := maxQuoted
 	for cut > maxQuoted-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
 		cut--
 	}
-	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(s[:cut]), len(s))
+	return strconv.Quote(s[:cut]), false
 }

@@ -1,11 +1,11 @@
 package wire
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -128,16 +128,41 @@ func appendNumber(b []byte, x float64, bits int) []byte {
 	case math.IsInf(x, -1):
 		return append(b, `"-Infinity"`...)
 	}
-	return strconv.AppendFloat(b, x, 'g', -1, bits)
+	format := byte('f')
+	if abs := math.Abs(x); abs != 0 && (abs < 1e-6 || abs >= 1e21) { // as JavaScript writes numbers
+		format = 'e'
+	}
+	return strconv.AppendFloat(b, x, format, -1, bits)
 }
 
 func appendString(b []byte, s string, longest int) []byte {
 	if len(s) > longest {
-		s = s[:longest] + "…"
+		s = strings.ToValidUTF8(s[:longest], "") + "…"
 	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return append(b, `""`...) // cannot be: every string has a JSON form
+	b = append(b, '"')
+	done := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[done:i]...)
+		b = appendEscape(b, c)
+		done = i + 1
 	}
-	return append(b, text...)
+	b = append(b, s[done:]...)
+	return append(b, '"')
+}
+
+func appendEscape(b []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\n':
+		return append(b, `\n`...)
+	case '\t':
+		return append(b, `\t`...)
+	}
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 }

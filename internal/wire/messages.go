@@ -3,11 +3,11 @@ package wire
 import (
 	"fmt"
 
-	pb "github.com/orca-telemetry/orca/contract/go"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 

@@ -1,10 +1,10 @@
 package wire
 
 import (
-	pb "github.com/orca-telemetry/orca/contract/go"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
@@ -67,7 +67,7 @@ func encodeResult(msg *pb.Result) ([]byte, error) {
 
 // errorDetails returns what a failure says of itself; older SDKs send it as data.
 func errorDetails(msg *pb.Result) *structpb.Struct {
-	if details := msg.GetError(); details != nil {
+	if details := msg.GetError(); len(details.GetFields()) > 0 {
 		return details
 	}
 	return msg.GetStructValue()

@@ -64,12 +64,20 @@ func appendStruct(b []byte, fields map[string]*structpb.Value, f form, depth int
 		b = append(b, 0)
 		value := len(b)
 		if b, err = appendValue(b, fields[name], f, depth); err != nil {
-			return b, within(quote(name), err)
+			return b, inField(name, depth, err)
 		}
 		b = setLength(b, value)
 		b = setLength(b, entry)
 	}
 	return b, nil
+}
+
+// inField names the outermost field in a refusal; a path of all of them could be too long to be answered.
+func inField(name string, depth int, err error) error {
+	if depth > 1 {
+		return err
+	}
+	return within(quote(name), err)
 }
 
 // appendValue appends the content of a Value message that lies at the given depth.

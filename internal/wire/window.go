@@ -10,15 +10,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	pb "github.com/orca-telemetry/orca/contract/go"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// maxListed is how many names an error lists, so that it stays a message that fits a gRPC status.
-const maxListed = 50
+// maxListed is how many bytes of names an error lists: a gRPC status of many kilobytes would not reach every client.
+const maxListed = 2 << 10
 
 // WindowTypeID returns the type that a window says it is of.
 func WindowTypeID(msg *pb.Window) orca.WindowTypeID {
@@ -110,13 +110,13 @@ func checkFields(fields map[string]*structpb.Value, t orca.WindowType) error {
 		list(missing), t.ID)
 }
 
-// list quotes the names, in order, and counts those beyond maxListed.
+// list quotes the names in order, and counts those that no longer fit maxListed.
 func list(names []string) string {
 	slices.Sort(names)
 	var b strings.Builder
 	for i, name := range names {
-		if i == maxListed {
-			fmt.Fprintf(&b, " and %d more", len(names)-maxListed)
+		if b.Len() > maxListed {
+			fmt.Fprintf(&b, " and %d more", len(names)-i)
 			break
 		}
 		if i > 0 {
