@@ -124,6 +124,12 @@ func value(depth int) *rapid.Generator[*structpb.Value] {
 	kinds := []*rapid.Generator[*structpb.Value]{
 		rapid.Just(&structpb.Value{}),
 		rapid.Just(structpb.NewNullValue()),
+		rapid.Just(&structpb.Value{Kind: &structpb.Value_NullValue{NullValue: -7}}),
+		rapid.Custom(func(t *rapid.T) *structpb.Value {
+			v := structpb.NewStringValue("with unknown fields")
+			v.ProtoReflect().SetUnknown(unknown.Draw(t, "unknown"))
+			return v
+		}),
 		rapid.Map(rapid.Bool(), structpb.NewBoolValue),
 		rapid.Map(number, structpb.NewNumberValue),
 		rapid.Map(text, structpb.NewStringValue),
@@ -132,7 +138,9 @@ func value(depth int) *rapid.Generator[*structpb.Value] {
 		kinds = append(kinds,
 			rapid.Map(structOf(depth), structpb.NewStructValue),
 			rapid.Map(rapid.SliceOfN(value(depth-1), 0, 4), func(vs []*structpb.Value) *structpb.Value {
-				return structpb.NewListValue(&structpb.ListValue{Values: vs})
+				list := &structpb.ListValue{Values: vs}
+				list.ProtoReflect().SetUnknown([]byte{0x98, 0x06, 0x01})
+				return structpb.NewListValue(list)
 			}))
 	}
 	return rapid.OneOf(kinds...)

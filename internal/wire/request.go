@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -88,23 +89,54 @@ func (e *Encoder) Request(execID string, x *orca.Execution, legacy bool) ([]byte
 	if err := checkExecution(x); err != nil {
 		return nil, fmt.Errorf("encode request %s: %w", execID, err)
 	}
-	r := request{
-		encoder: e,
-		execID:  execID,
-		input:   appendWindow(nil, x.Input),
-		stored:  appendWindow(nil, x.Stored),
-		x:       x,
-		legacy:  legacy,
-	}
-	if legacy {
-		r.needed = neededResults(x)
-	}
-	size := r.size()
+	size := e.guess(x)
 	if size > math.MaxInt32 {
-		return nil, orca.Errorf(orca.Exhausted, "the inputs have %d bytes, and no message can have more than %d: look back less far",
+		return nil, orca.Errorf(orca.Exhausted, "the inputs have about %d bytes, and no message can have more than %d: look back less far",
 			size, math.MaxInt32)
 	}
-	return r.append(make([]byte, 0, size)), nil
+	r := request{encoder: e, out: newBackward(size), stored: encodeWindow(x.Stored)}
+	for i := range slices.Backward(x.Algorithms) {
+		r.execution(&x.Algorithms[i])
+	}
+	if legacy {
+		r.legacy(x)
+	}
+	r.out.bytes(requestWindow, encodeWindow(x.Input))
+	r.out.text(requestExecID, execID)
+	return r.out.written(), nil
+}
+
+// guess returns about how many bytes the request will have: enough for most to need no second buffer.
+func (e *Encoder) guess(x *orca.Execution) int {
+	const perField = 8
+	window := perField + sizeOfWindow(x.Stored)
+	n := perField + sizeOfWindow(x.Input) + 64
+	for i := range x.Algorithms {
+		a := &x.Algorithms[i]
+		n += perField + 2*len(e.Definition(a.Algorithm)) + sizeOfRows(a.Self)
+		for j := range a.Dependencies {
+			d := &a.Dependencies[j]
+			n += perField + len(e.Definition(d.Algorithm)) + sizeOfRows(d.Past)
+			if d.Current != nil {
+				n += 2*(perField+len(d.Current)+window) + len(e.Definition(d.Algorithm))
+			}
+		}
+	}
+	return n
+}
+
+func sizeOfRows(rows []orca.Row) int {
+	const perRow = 12
+	n := 0
+	for i := range rows {
+		n += perRow + len(rows[i].Result) + sizeOfWindow(rows[i].Window)
+	}
+	return n
+}
+
+func sizeOfWindow(w orca.Window) int {
+	const times, perField = 28, 3
+	return times + 4*perField + len(w.Type.Name) + len(w.Type.Version) + len(w.Origin) + len(w.Metadata)
 }
 
 func checkExecution(x *orca.Execution) error {
@@ -142,134 +174,62 @@ func neededResults(x *orca.Execution) []*orca.DependencyRows {
 	return needed
 }
 
-// request is an ExecutionRequest that is being put together. Each message has two methods that must agree: one that
-// works out its size, since the length comes first on the wire, and one that appends it.
+// request is an ExecutionRequest that is being put together, from its last field to its first.
 type request struct {
 	encoder *Encoder
-	execID  string
-	// input and stored are the encoded windows of the run.
-	input, stored []byte
-	x             *orca.Execution
-	legacy        bool
-	// needed fills the deprecated algorithm_results.
-	needed []*orca.DependencyRows
+	out     *backward
+	// stored is the encoded window that rows of the same run carry.
+	stored []byte
 }
 
-func (r *request) size() int {
-	n := sizeString(requestExecID, r.execID) + sizeBytes(requestWindow, len(r.input))
-	for _, d := range r.needed {
-		n += sizeBytes(requestResults, r.sizeResult(d))
+// legacy writes what processors read that know nothing newer.
+func (r *request) legacy(x *orca.Execution) {
+	for i := range slices.Backward(x.Algorithms) {
+		r.out.bytes(requestAlgorithms, r.encoder.Definition(x.Algorithms[i].Algorithm))
 	}
-	for i := range r.x.Algorithms {
-		a := &r.x.Algorithms[i]
-		if r.legacy {
-			n += sizeBytes(requestAlgorithms, len(r.encoder.Definition(a.Algorithm)))
-		}
-		n += sizeBytes(requestExecutions, r.sizeExecution(a))
+	for _, d := range slices.Backward(neededResults(x)) {
+		end := r.out.end()
+		r.out.bytes(resultWindow, r.stored)
+		r.out.bytes(resultResult, d.Current)
+		r.out.bytes(resultAlgorithm, r.encoder.Definition(d.Algorithm))
+		r.out.message(requestResults, end)
 	}
-	return n
 }
 
-func (r *request) append(b []byte) []byte {
-	b = appendText(b, requestExecID, r.execID)
-	b = appendBytes(b, requestWindow, r.input)
-	for _, d := range r.needed {
-		b = appendHead(b, requestResults, r.sizeResult(d))
-		b = r.appendResult(b, d)
+// execution writes an algorithm with its inputs, an ExecuteAlgorithm.
+func (r *request) execution(a *orca.AlgorithmExecution) {
+	end := r.out.end()
+	for i := range slices.Backward(a.Self) {
+		r.row(executionSelf, &a.Self[i])
 	}
-	if r.legacy {
-		for i := range r.x.Algorithms {
-			b = appendBytes(b, requestAlgorithms, r.encoder.Definition(r.x.Algorithms[i].Algorithm))
-		}
+	for i := range slices.Backward(a.Dependencies) {
+		r.dependency(&a.Dependencies[i])
 	}
-	for i := range r.x.Algorithms {
-		a := &r.x.Algorithms[i]
-		b = appendHead(b, requestExecutions, r.sizeExecution(a))
-		b = r.appendExecution(b, a)
-	}
-	return b
+	r.out.bytes(executionAlgorithm, r.encoder.Definition(a.Algorithm))
+	r.out.message(requestExecutions, end)
 }
 
-// A result of the same run, as an AlgorithmResult.
-
-func (r *request) sizeResult(d *orca.DependencyRows) int {
-	return sizeBytes(resultAlgorithm, len(r.encoder.Definition(d.Algorithm))) +
-		sizeBytes(resultResult, len(d.Current)) +
-		sizeBytes(resultWindow, len(r.stored))
-}
-
-func (r *request) appendResult(b []byte, d *orca.DependencyRows) []byte {
-	b = appendBytes(b, resultAlgorithm, r.encoder.Definition(d.Algorithm))
-	b = appendBytes(b, resultResult, d.Current)
-	return appendBytes(b, resultWindow, r.stored)
-}
-
-// An algorithm with its inputs, as an ExecuteAlgorithm.
-
-func (r *request) sizeExecution(a *orca.AlgorithmExecution) int {
-	n := sizeBytes(executionAlgorithm, len(r.encoder.Definition(a.Algorithm)))
-	for i := range a.Dependencies {
-		n += sizeBytes(executionDependencies, r.sizeDependency(&a.Dependencies[i]))
+// dependency writes what one dependency hands over, an AlgorithmDependencyResult.
+func (r *request) dependency(d *orca.DependencyRows) {
+	end := r.out.end()
+	for i := range slices.Backward(d.Past) {
+		r.row(dependencyRows, &d.Past[i])
 	}
-	for i := range a.Self {
-		n += sizeBytes(executionSelf, sizeRow(&a.Self[i]))
-	}
-	return n
-}
-
-func (r *request) appendExecution(b []byte, a *orca.AlgorithmExecution) []byte {
-	b = appendBytes(b, executionAlgorithm, r.encoder.Definition(a.Algorithm))
-	for i := range a.Dependencies {
-		d := &a.Dependencies[i]
-		b = appendHead(b, executionDependencies, r.sizeDependency(d))
-		b = r.appendDependency(b, d)
-	}
-	for i := range a.Self {
-		b = appendRow(b, executionSelf, &a.Self[i])
-	}
-	return b
-}
-
-// The rows of one dependency, as an AlgorithmDependencyResult.
-
-func (r *request) sizeDependency(d *orca.DependencyRows) int {
-	n := sizeBytes(dependencyAlgorithm, len(r.encoder.Definition(d.Algorithm)))
 	if d.Current != nil {
-		n += sizeBytes(dependencyRows, r.sizeCurrent(d))
+		row := r.out.end()
+		r.out.bytes(rowWindow, r.stored)
+		r.out.bytes(rowResult, d.Current)
+		r.out.message(dependencyRows, row)
 	}
-	for i := range d.Past {
-		n += sizeBytes(dependencyRows, sizeRow(&d.Past[i]))
-	}
-	return n
+	r.out.bytes(dependencyAlgorithm, r.encoder.Definition(d.Algorithm))
+	r.out.message(executionDependencies, end)
 }
 
-func (r *request) appendDependency(b []byte, d *orca.DependencyRows) []byte {
-	b = appendBytes(b, dependencyAlgorithm, r.encoder.Definition(d.Algorithm))
-	if d.Current != nil {
-		b = appendHead(b, dependencyRows, r.sizeCurrent(d))
-		b = appendBytes(b, rowResult, d.Current)
-		b = appendBytes(b, rowWindow, r.stored)
-	}
-	for i := range d.Past {
-		b = appendRow(b, dependencyRows, &d.Past[i])
-	}
-	return b
-}
-
-func (r *request) sizeCurrent(d *orca.DependencyRows) int {
-	return sizeBytes(rowResult, len(d.Current)) + sizeBytes(rowWindow, len(r.stored))
-}
-
-// A past result with its window, as an AlgorithmDependencyResultRow.
-
-func sizeRow(row *orca.Row) int {
-	return sizeBytes(rowResult, len(row.Result)) + sizeBytes(rowWindow, sizeWindow(row.Window))
-}
-
-func appendRow(b []byte, field protowire.Number, row *orca.Row) []byte {
-	window := sizeWindow(row.Window)
-	b = appendHead(b, field, sizeBytes(rowResult, len(row.Result))+sizeBytes(rowWindow, window))
-	b = appendBytes(b, rowResult, row.Result)
-	b = appendHead(b, rowWindow, window)
-	return appendWindow(b, row.Window)
+// row writes a past result with its window, an AlgorithmDependencyResultRow.
+func (r *request) row(field protowire.Number, row *orca.Row) {
+	end := r.out.end()
+	r.out.window(&row.Window)
+	r.out.message(rowWindow, end)
+	r.out.bytes(rowResult, row.Result)
+	r.out.message(field, end)
 }

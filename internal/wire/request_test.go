@@ -75,7 +75,7 @@ func TestRequestIsThatOfPlainProtobuf(t *testing.T) {
 	var encoder wire.Encoder
 	rapid.Check(t, func(t *rapid.T) {
 		x := execution.Draw(t, "execution")
-		execID := text.Draw(t, "exec id")
+		execID := rapid.OneOf(text, rapid.Just(strings.Repeat("long", 5000))).Draw(t, "exec id") // more than is guessed
 		legacy := rapid.Bool().Draw(t, "legacy")
 		encoded, err := encoder.Request(execID, x, legacy)
 		if err != nil {

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
@@ -25,12 +24,9 @@ func Result(msg *pb.Result) (orca.Result, error) {
 	if err != nil {
 		return orca.Result{}, within("status", err)
 	}
-	if err := checkNesting(msg); err != nil {
-		return orca.Result{}, err
-	}
 	r := orca.Result{Status: status, Timestamp: msg.GetTimestamp()}
 	if r.Encoded, err = encodeResult(msg); err != nil {
-		return orca.Result{}, refuse("", "the result cannot be encoded: %v", err)
+		return orca.Result{}, err
 	}
 	switch data := msg.GetResultData().(type) {
 	case nil:
@@ -60,56 +56,10 @@ func resultStatus(s pb.ResultStatus) (orca.ResultStatus, error) {
 	return 0, refuse("", "%d is no status: send 0 (handled failure), 1 (unhandled failure) or 2 (success)", int32(s))
 }
 
-// encodeResult marshals all that was sent, unknown fields too, with equal bytes for equal messages.
-func encodeResult(msg *pb.Result) ([]byte, error) {
-	return proto.MarshalOptions{Deterministic: true}.Marshal(msg)
-}
-
 // errorDetails returns what a failure says of itself; older SDKs send it as data.
 func errorDetails(msg *pb.Result) *structpb.Struct {
 	if details := msg.GetError(); len(details.GetFields()) > 0 {
 		return details
 	}
 	return msg.GetStructValue()
-}
-
-// checkNesting refuses structs that the readers of a request could not decode.
-func checkNesting(msg *pb.Result) error {
-	if !nests(msg.GetStructValue().GetFields(), 1) {
-		return refuse("struct_value", "more than %d structs and lists lie in each other: flatten it", maxNesting)
-	}
-	if !nests(msg.GetError().GetFields(), 1) {
-		return refuse("error", "more than %d structs and lists lie in each other: flatten it", maxNesting)
-	}
-	return nil
-}
-
-// nests reports whether what lies in a struct of the given depth keeps to maxNesting.
-func nests(fields map[string]*structpb.Value, depth int) bool {
-	if depth > maxNesting {
-		return false
-	}
-	for _, v := range fields {
-		if !valueNests(v, depth) {
-			return false
-		}
-	}
-	return true
-}
-
-func valueNests(v *structpb.Value, depth int) bool {
-	switch kind := v.GetKind().(type) {
-	case *structpb.Value_StructValue:
-		return nests(kind.StructValue.GetFields(), depth+1)
-	case *structpb.Value_ListValue:
-		if depth+1 > maxNesting {
-			return false
-		}
-		for _, e := range kind.ListValue.GetValues() {
-			if !valueNests(e, depth+1) {
-				return false
-			}
-		}
-	}
-	return true
 }

@@ -13,13 +13,17 @@ import (
 // 100 nested messages; in a request a row's metadata or data is the fifth, and each struct inside adds three more.
 const maxNesting = 32
 
-// form is what becomes of numbers when a value is encoded.
+const tooDeep = "more than %d structs and lists lie in each other: flatten it"
+
+// form is what becomes of a value when it is encoded.
 type form uint8
 
 const (
-	// exact keeps every bit of a number.
-	exact form = iota
-	// comparing gives numbers that count as equal one encoding: −0 is 0, and every NaN is the same NaN.
+	// asSent keeps every bit of a number, values of no kind, and fields that this contract does not know.
+	asSent form = iota
+	// stored keeps every bit of a number. A value of no kind is null, and unknown fields are left out.
+	stored
+	// comparing is stored with one encoding for numbers that count as equal: −0 is 0, and every NaN is the same NaN.
 	comparing
 )
 
@@ -38,11 +42,20 @@ const (
 	valueList   = 6
 )
 
-// appendStruct appends the fields of a Struct message sorted by name, so that equal structs have equal bytes. A value
-// of no kind is encoded as null. Depth is that of the struct itself, 1 for the outermost.
-func appendStruct(b []byte, fields map[string]*structpb.Value, f form, depth int) ([]byte, error) {
+// appendStruct appends the content of a Struct message, see appendFields.
+func appendStruct(b []byte, s *structpb.Struct, f form, depth int) ([]byte, error) {
+	b, err := appendFields(b, s.GetFields(), f, depth)
+	if f == asSent {
+		b = append(b, s.ProtoReflect().GetUnknown()...)
+	}
+	return b, err
+}
+
+// appendFields appends the fields of a Struct message sorted by name, so that equal structs have equal bytes. Depth is
+// that of the struct itself, 1 for the outermost.
+func appendFields(b []byte, fields map[string]*structpb.Value, f form, depth int) ([]byte, error) {
 	if depth > maxNesting {
-		return b, refuse("", "more than %d structs and lists lie in each other: flatten it", maxNesting)
+		return b, refuse("", tooDeep, maxNesting)
 	}
 	var space [16]string // keeps the names of most structs off the heap
 	names := space[:0]
@@ -80,12 +93,27 @@ func inField(name string, depth int, err error) error {
 	return within(quote(name), err)
 }
 
-// appendValue appends the content of a Value message that lies at the given depth.
+// appendValue appends the content of a Value message that lies in a struct or list of the given depth.
 func appendValue(b []byte, v *structpb.Value, f form, depth int) ([]byte, error) {
+	b, err := appendKind(b, v, f, depth)
+	if f == asSent {
+		b = append(b, v.ProtoReflect().GetUnknown()...)
+	}
+	return b, err
+}
+
+func appendKind(b []byte, v *structpb.Value, f form, depth int) ([]byte, error) {
 	switch kind := v.GetKind().(type) {
-	case nil, *structpb.Value_NullValue:
-		b = protowire.AppendTag(b, valueNull, protowire.VarintType)
-		return protowire.AppendVarint(b, 0), nil
+	case nil:
+		if f == asSent {
+			return b, nil
+		}
+		return appendNull(b, 0), nil
+	case *structpb.Value_NullValue:
+		if f == asSent {
+			return appendNull(b, kind.NullValue), nil
+		}
+		return appendNull(b, 0), nil
 	case *structpb.Value_NumberValue:
 		b = protowire.AppendTag(b, valueNumber, protowire.Fixed64Type)
 		return protowire.AppendFixed64(b, numberBits(kind.NumberValue, f)), nil
@@ -102,26 +130,31 @@ func appendValue(b []byte, v *structpb.Value, f form, depth int) ([]byte, error)
 		b = protowire.AppendTag(b, valueStruct, protowire.BytesType)
 		b = append(b, 0)
 		start := len(b)
-		b, err := appendStruct(b, kind.StructValue.GetFields(), f, depth+1)
+		b, err := appendStruct(b, kind.StructValue, f, depth+1)
 		return setLength(b, start), err
 	case *structpb.Value_ListValue:
 		b = protowire.AppendTag(b, valueList, protowire.BytesType)
 		b = append(b, 0)
 		start := len(b)
-		b, err := appendList(b, kind.ListValue.GetValues(), f, depth+1)
+		b, err := appendList(b, kind.ListValue, f, depth+1)
 		return setLength(b, start), err
 	default:
 		return b, refuse("", "a value of the unknown kind %T", kind)
 	}
 }
 
-// appendList appends the fields of a ListValue message.
-func appendList(b []byte, values []*structpb.Value, f form, depth int) ([]byte, error) {
+func appendNull(b []byte, null structpb.NullValue) []byte {
+	b = protowire.AppendTag(b, valueNull, protowire.VarintType)
+	return protowire.AppendVarint(b, uint64(null))
+}
+
+// appendList appends the content of a ListValue message.
+func appendList(b []byte, list *structpb.ListValue, f form, depth int) ([]byte, error) {
 	if depth > maxNesting {
-		return b, refuse("", "more than %d structs and lists lie in each other: flatten it", maxNesting)
+		return b, refuse("", tooDeep, maxNesting)
 	}
 	var err error
-	for _, v := range values {
+	for _, v := range list.GetValues() {
 		b = protowire.AppendTag(b, listValues, protowire.BytesType)
 		b = append(b, 0)
 		start := len(b)
@@ -129,6 +162,9 @@ func appendList(b []byte, values []*structpb.Value, f form, depth int) ([]byte, 
 			return b, err
 		}
 		b = setLength(b, start)
+	}
+	if f == asSent {
+		b = append(b, list.ProtoReflect().GetUnknown()...)
 	}
 	return b, nil
 }

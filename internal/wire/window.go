@@ -43,17 +43,19 @@ func Window(msg *pb.Window, t orca.WindowType, secret []byte) (orca.Emission, er
 	if err := checkFields(fields, t); err != nil {
 		return orca.Emission{}, err
 	}
-	full, err := encodeMetadata(fields)
+	s := takeScratch()
+	defer s.giveBack()
+	full, err := s.metadata(fields)
 	if err != nil {
 		return orca.Emission{}, within("metadata", err)
 	}
-	emission := orca.Emission{Window: window, Filters: filters(fields, t, secret)}
+	emission := orca.Emission{Window: window, Filters: s.filters(fields, t, secret)}
 	if !t.HasNoStore() {
 		emission.Window.Metadata = full
 		return emission, nil
 	}
 	emission.FullMetadata = full
-	emission.Window.Metadata, err = encodeMetadata(storedFields(fields, t))
+	emission.Window.Metadata, err = s.metadata(storedFields(fields, t))
 	return emission, err
 }
 
@@ -127,40 +129,35 @@ func list(names []string) string {
 	return b.String()
 }
 
-// encodeMetadata returns the one encoding of these fields, nil when there are none.
-func encodeMetadata(fields map[string]*structpb.Value) ([]byte, error) {
+// metadata returns the one encoding of these fields, nil when there are none.
+func (s *scratch) metadata(fields map[string]*structpb.Value) ([]byte, error) {
 	if len(fields) == 0 {
 		return nil, nil
 	}
-	var space [1024]byte // most metadata is encoded here and copied once, to its size
-	b, err := appendStruct(space[:0], fields, exact, 1)
-	if err != nil {
-		return nil, err
-	}
-	return bytes.Clone(b), nil
+	var err error
+	s.buf, err = appendFields(s.buf[:0], fields, stored, 1)
+	return bytes.Clone(s.buf), err
 }
 
 // storedFields returns the fields without those that the type does not store.
 func storedFields(fields map[string]*structpb.Value, t orca.WindowType) map[string]*structpb.Value {
-	stored := maps.Clone(fields)
+	rest := maps.Clone(fields)
 	for _, f := range t.Fields {
 		if f.NoStore {
-			delete(stored, f.Name)
+			delete(rest, f.Name)
 		}
 	}
-	return stored
+	return rest
 }
 
 // filters returns what lookbacks compare, sorted by field.
-func filters(fields map[string]*structpb.Value, t orca.WindowType, secret []byte) []orca.FilterValue {
+func (s *scratch) filters(fields map[string]*structpb.Value, t orca.WindowType, secret []byte) []orca.FilterValue {
 	var all []orca.FilterValue
-	var h hasher
 	for _, f := range t.Fields {
-		if !f.Filter {
-			continue
+		if f.Filter {
+			sum := s.keyed(fields[f.Name], secret)
+			all = append(all, orca.FilterValue{Field: f.Name, Hash: [16]byte(sum[:16])})
 		}
-		sum := h.keyed(fields[f.Name], secret)
-		all = append(all, orca.FilterValue{Field: f.Name, Hash: [16]byte(sum[:16])})
 	}
 	slices.SortFunc(all, func(a, b orca.FilterValue) int { return cmp.Compare(a.Field, b.Field) })
 	return all

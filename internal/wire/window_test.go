@@ -125,8 +125,8 @@ func TestWindowComesBackEqual(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		full := w.msg.GetMetadata()
-		nullify(full)
+		full := proto.Clone(w.msg.GetMetadata()).(*structpb.Struct)
+		store(full)
 		stored := &structpb.Struct{Fields: map[string]*structpb.Value{}}
 		for k, v := range full.Fields {
 			if !slices.ContainsFunc(w.t.Fields, func(f orca.MetadataField) bool { return f.NoStore && f.Name == k }) {
@@ -166,22 +166,25 @@ func checkWindow(t *rapid.T, sent *pb.Window, metadata *structpb.Struct, w orca.
 	}
 }
 
-// nullify puts null where a value has no kind.
-func nullify(s *structpb.Struct) {
+// store makes of a struct what is stored of it: null for values of no kind, and no unknown fields.
+func store(s *structpb.Struct) {
+	s.ProtoReflect().SetUnknown(nil)
 	for _, v := range s.GetFields() {
-		nullifyValue(v)
+		storeValue(v)
 	}
 }
 
-func nullifyValue(v *structpb.Value) {
+func storeValue(v *structpb.Value) {
+	v.ProtoReflect().SetUnknown(nil)
 	switch kind := v.GetKind().(type) {
-	case nil:
+	case nil, *structpb.Value_NullValue:
 		v.Kind = &structpb.Value_NullValue{}
 	case *structpb.Value_StructValue:
-		nullify(kind.StructValue)
+		store(kind.StructValue)
 	case *structpb.Value_ListValue:
+		kind.ListValue.ProtoReflect().SetUnknown(nil)
 		for _, e := range kind.ListValue.GetValues() {
-			nullifyValue(e)
+			storeValue(e)
 		}
 	}
 }
