@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -47,13 +48,12 @@ type announcer struct {
 
 // run returns nil when the context ends, and an error when the core refuses the processor.
 func (a *announcer) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	back := make(chan struct{}, 1)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		watchConnection(ctx, a.conn, back)
-	}()
-	defer func() { <-watched }()
+	var watching sync.WaitGroup
+	watching.Go(func() { watchConnection(ctx, a.conn, back) })
+	defer watching.Wait()
+	defer cancel()
 	for ctx.Err() == nil {
 		if err := a.register(ctx); err != nil {
 			return err

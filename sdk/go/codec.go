@@ -130,12 +130,11 @@ func decodeStruct(result *pb.Result, target any) error {
 	if !ok {
 		return mismatch(result, fmt.Sprintf("a struct (%v)", reflect.TypeOf(target).Elem()))
 	}
-	fields := mapOf(data.StructValue)
 	if target, ok := target.(*map[string]any); ok {
-		*target = fields
+		*target = mapOf(data.StructValue)
 		return nil
 	}
-	text, err := json.Marshal(fields)
+	text, err := jsonOf(data.StructValue)
 	if err != nil {
 		return fmt.Errorf("read the struct as map[string]any: %w", err)
 	}

@@ -39,6 +39,7 @@ type processorConfig struct {
 	serverTLS   *tls.Config
 	concurrency int
 	drain       time.Duration
+	silence     time.Duration // zero means heartbeatSilence; tests set it
 }
 
 type clientConfig struct {

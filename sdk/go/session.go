@@ -1,6 +1,7 @@
 package orca
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func (p *Processor) open(settings processorSettings, listener net.Listener) (*se
 			conn:         conn,
 			target:       settings.core.String(),
 			heard:        service.heard,
-			silence:      heartbeatSilence,
+			silence:      cmp.Or(p.config.silence, heartbeatSilence),
 			starting:     service.serve,
 			accepted:     func() { p.registeredOnce.Do(func() { close(p.registered) }) },
 			log:          log.With("core", settings.core.String(), "address", address.String()),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -106,27 +107,42 @@ func valueByJSON(v any) (*structpb.Value, error) {
 
 // mapOf is the inverse of structOf. Unlike structpb's AsMap it keeps NaN and infinities as numbers.
 func mapOf(s *structpb.Struct) map[string]any {
+	return fieldsOf(s, func(f float64) any { return f })
+}
+
+// jsonOf writes a struct for encoding/json to read into a Go struct.
+func jsonOf(s *structpb.Struct) ([]byte, error) {
+	return json.Marshal(fieldsOf(s, func(f float64) any {
+		if f == math.Trunc(f) && math.Abs(f) < 1<<64 {
+			return json.Number(strconv.FormatFloat(f, 'f', 0, 64)) // all digits, for integer fields
+		}
+		return f
+	}))
+}
+
+// fieldsOf turns a struct into plain Go values, numbers as the given function has them.
+func fieldsOf(s *structpb.Struct, number func(float64) any) map[string]any {
 	fields := make(map[string]any, len(s.GetFields()))
 	for name, value := range s.GetFields() {
-		fields[name] = anyOf(value)
+		fields[name] = anyOf(value, number)
 	}
 	return fields
 }
 
-func anyOf(v *structpb.Value) any {
+func anyOf(v *structpb.Value, number func(float64) any) any {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_BoolValue:
 		return kind.BoolValue
 	case *structpb.Value_NumberValue:
-		return kind.NumberValue
+		return number(kind.NumberValue)
 	case *structpb.Value_StringValue:
 		return kind.StringValue
 	case *structpb.Value_StructValue:
-		return mapOf(kind.StructValue)
+		return fieldsOf(kind.StructValue, number)
 	case *structpb.Value_ListValue:
 		list := make([]any, len(kind.ListValue.GetValues()))
 		for i, element := range kind.ListValue.GetValues() {
-			list[i] = anyOf(element)
+			list[i] = anyOf(element, number)
 		}
 		return list
 	}

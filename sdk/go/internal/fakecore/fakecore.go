@@ -4,6 +4,7 @@ package fakecore
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -39,7 +40,6 @@ type Core struct {
 	// Registered gets every registration, once it is answered. It holds 64 and drops what is beyond.
 	Registered chan *pb.ProcessorRegistration
 
-	tb     testing.TB
 	script Script
 	opts   []grpc.ServerOption
 
@@ -48,20 +48,20 @@ type Core struct {
 	served chan struct{}
 }
 
+// New runs a fake core until Stop.
+func New(script Script, opts ...grpc.ServerOption) (*Core, error) {
+	c := &Core{Registered: make(chan *pb.ProcessorRegistration, 64), script: script, opts: opts}
+	return c, c.serve("127.0.0.1:0")
+}
+
 // Start runs a fake core until the test ends.
 func Start(tb testing.TB, script Script, opts ...grpc.ServerOption) *Core {
 	tb.Helper()
-	c := &Core{Registered: make(chan *pb.ProcessorRegistration, 64), tb: tb, script: script, opts: opts}
-	c.serve("127.0.0.1:0")
+	c, err := New(script, opts...)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	tb.Cleanup(c.Stop)
-	return c
-}
-
-// Reserve returns a fake core that is not running yet, and the address that it will have.
-func Reserve(tb testing.TB, script Script) *Core {
-	tb.Helper()
-	c := Start(tb, script)
-	c.Stop()
 	return c
 }
 
@@ -78,12 +78,17 @@ func (c *Core) Stop() {
 }
 
 // Restart starts a stopped core at its old address.
-func (c *Core) Restart() { c.serve(c.Addr) }
+func (c *Core) Restart(tb testing.TB) {
+	tb.Helper()
+	if err := c.serve(c.Addr); err != nil {
+		tb.Fatal(err)
+	}
+}
 
-func (c *Core) serve(addr string) {
+func (c *Core) serve(addr string) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		c.tb.Fatalf("fake core: %v", err)
+		return fmt.Errorf("fake core: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,6 +103,7 @@ func (c *Core) serve(addr string) {
 		defer close(served)
 		_ = server.Serve(listener)
 	}()
+	return nil
 }
 
 // Dial connects to a processor, as a core does.
