@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// ledger is a ledger in memory. What was committed survives the crash of a core; everything else is forgotten.
+type ledger struct {
+	mu    sync.Mutex
+	runs  []*record // by position, from 1
+	open  int64
+	plans map[orca.PlanHash]*orca.PlanContent
+	// broken are rules that a core broke: every one of them is a defect.
+	broken []string
+	// finished is called, with the lock held, with each run that finished; nil for nobody.
+	finished func(orca.Position)
+}
+
+// record is one run. Outcomes are in the order of their commits, with results.
+type record struct {
+	orca.OpenRun
+	outcomes []orca.Outcome
+}
+
+func newLedger() *ledger { return &ledger{plans: map[orca.PlanHash]*orca.PlanContent{}} }
+
+func (l *ledger) rule(format string, args ...any) {
+	l.broken = append(l.broken, fmt.Sprintf(format, args...))
+}
+
+func (l *ledger) accept(e *orca.Emission) orca.Accepted {
+	p := orca.Position(len(l.runs) + 1)
+	r := &record{OpenRun: openRunOf(*e, orca.Accepted{Window: p, Position: p}), outcomes: e.Outcomes}
+	r.State = e.End
+	l.runs = append(l.runs, r)
+	l.plans[e.Plan.Hash] = e.Plan
+	if e.End == orca.RunOpen {
+		l.open++
+	} else {
+		l.finish(r)
+	}
+	return orca.Accepted{Window: p, Position: p, Status: e.Status}
+}
+
+func (l *ledger) settle(s *orca.Settlement) {
+	r := l.runs[s.Position-1]
+	for _, o := range s.Outcomes {
+		if slices.ContainsFunc(r.outcomes, func(x orca.Outcome) bool { return x.Algorithm == o.Algorithm }) {
+			continue // the first one stays
+		}
+		if r.State != orca.RunOpen {
+			l.rule("run %d: %v settled after the end of the run", s.Position, o.Algorithm)
+		}
+		r.outcomes = append(r.outcomes, o)
+	}
+	if s.End == orca.RunOpen || r.State != orca.RunOpen {
+		return
+	}
+	r.State, r.FinishedAt = s.End, s.At
+	l.open--
+	l.finish(r)
+}
+
+func (l *ledger) finish(r *record) {
+	if got, want := len(r.outcomes), l.plans[r.Plan].Nodes; got != want {
+		l.rule("run %d ended with %d outcomes of %d", r.Position, got, want)
+	}
+	if l.finished != nil {
+		l.finished(r.Position)
+	}
+}
+
+// run returns a run as it is committed now.
+func (l *ledger) run(p orca.Position) record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := *l.runs[p-1]
+	r.outcomes = slices.Clone(r.outcomes)
+	return r
+}
+
+// session is a core's access to a ledger, with a writer of its own that commits in the order of arrival.
+type session struct {
+	*ledger
+	// commitTime is how long the next commit takes; nil for no time.
+	commitTime func() time.Duration
+	// writeFault is asked for each write at its commit. With an error the write is reported as failed, and it is
+	// written nevertheless if kept; nil for no faults.
+	writeFault func(*write) (kept bool, err error)
+	// readFault is asked for each read, and may take its time; the answer is older than that. Nil for no faults.
+	readFault func() error
+
+	mu    sync.Mutex
+	queue []*write
+	dead  bool
+	wake  chan struct{}
+	died  chan struct{}
+}
+
+type write struct {
+	emission   *orca.Emission
+	accepted   func(orca.Accepted, error)
+	settlement *orca.Settlement
+	settled    func(error)
+}
+
+func (l *ledger) session() *session {
+	return &session{ledger: l, wake: make(chan struct{}, 1), died: make(chan struct{})}
+}
+
+func (s *session) Accept(e orca.Emission, done func(orca.Accepted, error)) {
+	s.add(&write{emission: &e, accepted: done})
+}
+
+func (s *session) Settle(st orca.Settlement, done func(error)) {
+	s.add(&write{settlement: &st, settled: done})
+}
+
+func (s *session) add(w *write) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(s.queue, w)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// serve commits until ctx is done and the queue is empty, or until the crash.
+func (s *session) serve(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		batch := s.queue
+		s.queue = nil
+		s.mu.Unlock()
+		if len(batch) > 0 {
+			if !s.commit(batch) {
+				return
+			}
+			continue
+		}
+		select {
+		case <-s.wake:
+		case <-s.died:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// commit writes a batch and tells its owners, unless the core crashes before.
+func (s *session) commit(batch []*write) bool {
+	if s.commitTime != nil {
+		select {
+		case <-time.After(s.commitTime()):
+		case <-s.died:
+			return false
+		}
+	}
+	s.mu.Lock()
+	if s.dead {
+		s.mu.Unlock()
+		return false
+	}
+	answers := make([]func(), len(batch))
+	s.ledger.mu.Lock()
+	for i, w := range batch {
+		answers[i] = s.apply(w)
+	}
+	s.ledger.mu.Unlock()
+	s.mu.Unlock()
+	for _, answer := range answers {
+		answer()
+	}
+	return true
+}
+
+func (s *session) apply(w *write) (answer func()) {
+	var kept bool
+	var err error
+	if s.writeFault != nil {
+		kept, err = s.writeFault(w)
+	}
+	if w.emission == nil {
+		if err == nil || kept {
+			s.settle(w.settlement)
+		}
+		return func() { w.settled(err) }
+	}
+	var a orca.Accepted
+	if err == nil || kept {
+		a = s.accept(w.emission)
+	}
+	if err != nil {
+		a = orca.Accepted{}
+	}
+	return func() { w.accepted(a, err) }
+}
+
+// crash ends the session: nothing of it that is not committed ever will be.
+func (s *session) crash() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.dead {
+		s.dead = true
+		close(s.died)
+	}
+}
+
+func (s *session) OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error) {
+	runs := s.openRuns(after, limit)
+	return runs, s.fault(ctx)
+}
+
+func (s *session) openRuns(after orca.Position, limit int) []orca.OpenRun {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	var open []orca.OpenRun
+	for _, r := range s.runs[min(int(after), len(s.runs)):] {
+		if len(open) == limit {
+			break
+		}
+		if r.State != orca.RunOpen {
+			continue
+		}
+		o := r.OpenRun
+		o.Outcomes = slices.Clone(r.outcomes)
+		for i := range o.Outcomes {
+			o.Outcomes[i].Result = nil
+		}
+		open = append(open, o)
+	}
+	return open
+}
+
+func (s *session) fault(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if s.readFault != nil {
+		return s.readFault()
+	}
+	return nil
+}
+
+func (s *session) Plan(ctx context.Context, h orca.PlanHash) ([]byte, error) {
+	s.ledger.mu.Lock()
+	p, ok := s.plans[h]
+	s.ledger.mu.Unlock()
+	if !ok {
+		return nil, orca.Errorf(orca.NotFound, "the ledger has no plan %x", h[:6])
+	}
+	return p.Content, s.fault(ctx)
+}
+
+func (s *session) Results(ctx context.Context, p orca.Position, ids []orca.AlgorithmID) ([]orca.Result, error) {
+	r := s.run(p)
+	results := make([]orca.Result, len(ids))
+	for k, id := range ids {
+		i := slices.IndexFunc(r.outcomes, func(o orca.Outcome) bool { return o.Algorithm == id && o.Kind == orca.Succeeded })
+		if i < 0 {
+			return nil, orca.Errorf(orca.NotFound, "run %d has no result of %s", p, id.Full())
+		}
+		results[k] = *r.outcomes[i].Result
+	}
+	return results, s.fault(ctx)
+}
+
+func (s *session) Backlog(ctx context.Context) (orca.Backlog, error) {
+	s.ledger.mu.Lock()
+	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs))}
+	s.ledger.mu.Unlock()
+	return b, s.fault(ctx)
+}
