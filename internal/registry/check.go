@@ -119,6 +119,9 @@ func (s *Snapshot) algorithmDifferences(a orca.Algorithm) []string {
 
 // fieldDifferences compares names and flags of metadata fields, by name; there and here say where the two come from.
 func fieldDifferences(was, is []orca.MetadataField, there, here string) []string {
+	if slices.Equal(was, is) {
+		return nil
+	}
 	byName := func(fields []orca.MetadataField) map[string]orca.MetadataField {
 		m := make(map[string]orca.MetadataField, len(fields))
 		for _, f := range fields {

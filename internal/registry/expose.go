@@ -16,6 +16,10 @@ import (
 // runtime, algorithms in that of their identities.
 func (s *Snapshot) Expose(excludeProject string) []orca.Registration {
 	type key struct{ processor, runtime string }
+	instances := map[string][]orca.Instance{}
+	for _, i := range s.Instances() {
+		instances[i.Processor] = append(instances[i.Processor], i)
+	}
 	entries := map[key]int{}
 	var exposed []orca.Registration
 	for _, a := range s.Algorithms() {
@@ -29,7 +33,7 @@ func (s *Snapshot) Expose(excludeProject string) []orca.Registration {
 			i = len(exposed)
 			entries[k] = i
 			exposed = append(exposed, orca.Registration{
-				Processor: p.Name, Project: p.Project, Runtime: a.Runtime, Connection: s.connection(p.Name, a.Runtime),
+				Processor: p.Name, Project: p.Project, Runtime: a.Runtime, Connection: connection(instances[p.Name], a.Runtime),
 			})
 		}
 		exposed[i].Algorithms = append(exposed[i].Algorithms, a.Algorithm)
@@ -40,10 +44,14 @@ func (s *Snapshot) Expose(excludeProject string) []orca.Registration {
 	return exposed
 }
 
-func (s *Snapshot) connection(processor, runtime string) string {
-	var best orca.Instance
-	for _, i := range s.Instances() {
-		if i.Processor == processor && (best.Address == "" || fitter(i, best, runtime)) {
+// connection chooses among the instances of a processor.
+func connection(instances []orca.Instance, runtime string) string {
+	if len(instances) == 0 {
+		return ""
+	}
+	best := instances[0]
+	for _, i := range instances[1:] {
+		if fitter(i, best, runtime) {
 			best = i
 		}
 	}

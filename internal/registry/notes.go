@@ -68,6 +68,9 @@ func (s *Snapshot) waitingNotes(r orca.Registration) []string {
 // blockedNotes says which algorithms depend on a retired one: of those announced, and of all that were not stopped by
 // one before.
 func (s *Snapshot) blockedNotes(r orca.Registration, retired []orca.AlgorithmID) []string {
+	if !s.anyRetired() {
+		return nil
+	}
 	concerned := map[orca.AlgorithmID]bool{}
 	for _, a := range r.Algorithms {
 		concerned[a.ID] = true
@@ -86,9 +89,21 @@ func (s *Snapshot) blockedNotes(r orca.Registration, retired []orca.AlgorithmID)
 	return notes
 }
 
+func (s *Snapshot) anyRetired() bool {
+	for _, a := range s.algorithms {
+		if a.Retired {
+			return true
+		}
+	}
+	return false
+}
+
 // mixedNotes warns of dependencies from or on an announced algorithm whose two window types share a field that only one
 // marks filter: a lookback over them takes windows of every value.
 func (s *Snapshot) mixedNotes(r orca.Registration) []string {
+	if !s.anyMixed() {
+		return nil
+	}
 	announced := map[orca.AlgorithmID]bool{}
 	for _, a := range r.Algorithms {
 		announced[a.ID] = true
@@ -109,11 +124,25 @@ func (s *Snapshot) mixedNotes(r orca.Registration) []string {
 	var notes []string
 	for _, e := range s.concerning(mixed) {
 		dependent, on := s.algorithms[e.dependent].Algorithm.WindowType.ID, s.algorithms[e.on].Algorithm.WindowType.ID
-		notes = append(notes, fmt.Sprintf("%s (%v) looks back over %s (%v), and only one of the two window types marks %s filter",
+		notes = append(notes, fmt.Sprintf("%s (%v) depends on %s (%v), and only one of the two window types marks %s filter",
 			nameFor(r.Processor, e.dependent), dependent, nameFor(r.Processor, e.on), on,
 			strings.Join(cut(fields[pair{dependent, on}]), ", ")))
 	}
 	return notes
+}
+
+// anyMixed reports whether any field is marked filter in one window type and not in another.
+func (s *Snapshot) anyMixed() bool {
+	filter := map[string]bool{}
+	for _, t := range s.windowTypes {
+		for _, f := range t.Fields {
+			if marked, seen := filter[f.Name]; seen && marked != f.Filter {
+				return true
+			}
+			filter[f.Name] = f.Filter
+		}
+	}
+	return false
 }
 
 // mixedFields returns the names, quoted, of fields that both types have and only one marks filter.

@@ -98,8 +98,8 @@ func (r *Registry) Refresh(ctx context.Context) error {
 		return err
 	}
 	defer r.release()
-	if r.looks.Load() > begun && r.lastLook == nil {
-		return nil // somebody looked since
+	if r.looks.Load() > begun && !cancelled(r.lastLook) {
+		return r.lastLook // somebody looked since
 	}
 	return r.look(ctx)
 }
@@ -175,32 +175,44 @@ func (r *Registry) change(ctx context.Context, work func(*Snapshot) (step, error
 		return step{}, err
 	}
 	defer r.release()
-	var last error
+	var unknown error // of the try before, when its outcome is
+	var tried step
 	for range maxTries {
 		if err := r.look(ctx); err != nil {
-			return step{}, errors.Join(last, err)
+			return step{}, errors.Join(unknown, err)
 		}
 		st, err := work(r.Snapshot())
-		if err != nil || st.unchanged {
-			return st, err
+		if err != nil {
+			return step{}, err
 		}
-		last = r.cfg.Store.ChangeRegistry(ctx, st.change)
-		switch {
-		case last == nil:
+		if st.unchanged && unknown != nil {
+			return tried, nil // it was written after all
+		}
+		if st.unchanged {
+			return st, nil
+		}
+		unknown = nil
+		switch err := r.cfg.Store.ChangeRegistry(ctx, st.change); {
+		case err == nil:
 			r.publish(st.next)
 			return st, nil
-		case errors.Is(last, orca.OutcomeUnknown):
-			// Either it is there when we look again, and nothing is left to do, or it is done again.
-		case errors.Is(last, orca.Precondition):
+		case errors.Is(err, orca.OutcomeUnknown):
+			unknown, tried = err, st
+		case errors.Is(err, orca.Precondition):
 			// Another core was faster.
 		default:
-			return step{}, fmt.Errorf("write the registry: %w", last)
+			return step{}, fmt.Errorf("write the registry: %w", err)
 		}
 	}
-	if errors.Is(last, orca.OutcomeUnknown) {
-		return step{}, fmt.Errorf("write the registry: %w", last)
+	if unknown != nil {
+		return step{}, fmt.Errorf("write the registry: %w", unknown)
 	}
-	return step{}, orca.Errorf(orca.Unavailable, "other cores changed the registry %d times in a row: register again", maxTries)
+	return step{}, orca.Errorf(orca.Unavailable, "other cores changed the registry %d times in a row: try again", maxTries)
+}
+
+// cancelled reports whether somebody gave up, which says nothing to others.
+func cancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // look takes over the store's registry when it is newer. The caller has the turn.
