@@ -68,7 +68,7 @@ func TestRunWaitsForTheCore(t *testing.T) {
 		t.Fatal("registered without a core")
 	default:
 	}
-	core.Restart(t)
+	core.Restart()
 	got := await(t, core.Registered)
 	await(t, p.Registered())
 	if diff := cmp.Diff(p.Registration(got.GetConnectionStr(), "f1"), got, protocmp.Transform()); diff != "" {
@@ -205,12 +205,12 @@ func TestACoreThatComesBackWithoutTheProcessorGetsItAgain(t *testing.T) {
 			serve(t, core, p)
 
 			core.Stop()
-			core.Restart(t)
+			core.Restart()
 			await(t, m.asked)
 
 			core.Stop()
 			m.forget()
-			core.Restart(t)
+			core.Restart()
 			await(t, m.asked)
 			await(t, core.Registered)
 			if len(core.Registered) > 0 {

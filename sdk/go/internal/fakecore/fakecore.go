@@ -42,16 +42,28 @@ type Core struct {
 
 	script Script
 	opts   []grpc.ServerOption
+	gate   *gate
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows
 	server *grpc.Server
 	served chan struct{}
 }
 
-// New runs a fake core until Stop.
+// New runs a fake core until Close.
 func New(script Script, opts ...grpc.ServerOption) (*Core, error) {
-	c := &Core{Registered: make(chan *pb.ProcessorRegistration, 64), script: script, opts: opts}
-	return c, c.serve("127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("fake core: %w", err)
+	}
+	c := &Core{
+		Addr:       listener.Addr().String(),
+		Registered: make(chan *pb.ProcessorRegistration, 64),
+		script:     script,
+		opts:       opts,
+		gate:       openGate(listener),
+	}
+	c.Restart()
+	return c, nil
 }
 
 // Start runs a fake core until the test ends.
@@ -61,49 +73,42 @@ func Start(tb testing.TB, script Script, opts ...grpc.ServerOption) *Core {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(c.Stop)
+	tb.Cleanup(c.Close)
 	return c
 }
 
-// Stop ends the core and cuts its connections.
+// Close ends the core for good.
+func (c *Core) Close() {
+	c.Stop()
+	c.gate.close()
+}
+
+// Stop ends the core and cuts its connections. New ones are cut at once, until Restart.
 func (c *Core) Stop() {
 	c.mu.Lock()
-	server, served := c.server, c.served
-	c.server = nil
-	c.mu.Unlock()
-	if server != nil {
-		server.Stop()
-		<-served
+	defer c.mu.Unlock()
+	if c.server != nil {
+		c.server.Stop()
+		<-c.served
+		c.server = nil
 	}
 }
 
 // Restart starts a stopped core at its old address.
-func (c *Core) Restart(tb testing.TB) {
-	tb.Helper()
-	if err := c.serve(c.Addr); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-func (c *Core) serve(addr string) error {
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("fake core: %w", err)
-	}
+func (c *Core) Restart() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Addr = listener.Addr().String()
-	c.server, c.served = grpc.NewServer(c.opts...), make(chan struct{})
-	pb.RegisterOrcaCoreServer(c.server, &core{fake: c})
+	server, served := grpc.NewServer(c.opts...), make(chan struct{})
+	pb.RegisterOrcaCoreServer(server, &core{fake: c})
 	if c.script.Processors != nil || c.script.Results != nil || c.script.Watch != nil {
-		pb.RegisterOrcaConsoleServer(c.server, &console{fake: c})
+		pb.RegisterOrcaConsoleServer(server, &console{fake: c})
 	}
-	server, served := c.server, c.served
+	entrance := c.gate.entrance()
 	go func() {
 		defer close(served)
-		_ = server.Serve(listener)
+		_ = server.Serve(entrance)
 	}()
-	return nil
+	c.server, c.served = server, served
 }
 
 // Dial connects to a processor, as a core does.
