@@ -18,10 +18,19 @@ func main() {
 	os.Exit(code)
 }
 
-// untilSignal returns a context that the first SIGINT or SIGTERM cancels. From then on signals do what they do to any
-// program, so that a second one ends it at once.
+// untilSignal returns a context that the first SIGINT or SIGTERM cancels. From just before that on signals do what they
+// do to any program, so that a second one ends it at once.
 func untilSignal() (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx, cancel
 }

@@ -99,7 +99,7 @@ func (o *outcome) settled(n nodeView) {
 		text += ": " + value
 	}
 	if n.Reason != "" {
-		text += ": " + n.Reason
+		text += ": " + shorten(oneLine(n.Reason), shownReason)
 	}
 	o.emission.say("%s", text)
 }
@@ -108,7 +108,7 @@ func (o *outcome) settled(n nodeView) {
 func (o *outcome) unfinished(ctx context.Context, err error) error {
 	look := fmt.Sprintf("%q shows how it stands", "orca window "+o.id)
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case o.emission.timeUp(ctx, err):
 		return fmt.Errorf("window %s is accepted and was not finished after %s; %s", o.id, o.emission.timeout, look)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("interrupted; window %s is accepted and goes on; %s", o.id, look)

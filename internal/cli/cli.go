@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,7 +68,7 @@ func (s *shell) run(ctx context.Context, args []string) int {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
-	if text := oneLine(err.Error()); text != "" {
+	if text := oneLine(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")); text != "" {
 		fmt.Fprintf(s.errs, "orca: %s\n", text)
 	}
 	if wrong := (*misuse)(nil); errors.As(err, &wrong) {
@@ -82,7 +83,7 @@ func (s *shell) root() *cobra.Command {
 		Short: "Runs DAGs of algorithms over windows of telemetry, durably",
 		Long: "orca runs a core, gives it windows, and shows what became of them.\n\n" +
 			"Exit codes: 0 fine, 1 what was asked failed, 2 wrong use.",
-		Version:       config.Version(),
+		Version:       app.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// A misspelt verb comes before its flags, which are then not known either; it is what must be reported.

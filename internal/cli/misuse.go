@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/orca-telemetry/orca/internal/config"
 )
 
 // misuse is a wrong use of the command, as against something that failed. It has no text where help was shown instead.
@@ -39,10 +41,29 @@ func wrongFlag(c *cobra.Command, err error) error {
 		c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		return wrong(c, "%q has no flag %s%s%s", c.CommandPath(), dashes, name, didYouMean(closest(name, known), "--"))
 	}
+	if value := (*pflag.InvalidValueError)(nil); errors.As(err, &value) {
+		return wrong(c, "--%s %s: %v", value.GetFlag().Name, config.Quoted(value.GetValue()), wanted(value))
+	}
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
 	return wrong(c, "%v", err)
+}
+
+// wanted says what a flag's value may be: a setting's error does, those of the flag library's own kinds quote a parser.
+func wanted(err *pflag.InvalidValueError) string {
+	if text := err.Unwrap().Error(); strings.HasPrefix(text, "want ") {
+		return text
+	}
+	switch err.GetFlag().Value.Type() {
+	case "int", "int32":
+		return "want a whole number"
+	case "duration":
+		return "want a duration such as 30s or 5m"
+	case "bool":
+		return "want true or false"
+	}
+	return err.Unwrap().Error()
 }
 
 func didYouMean(names []string, prefix string) string {

@@ -73,7 +73,7 @@ func (s *shell) printResults(c *cobra.Command, core *core, request *pb.ListResul
 	}
 	n, err := printList(s.out, asJSON, resultTable, views(l.walk(c.Context(), core, limit), viewResult))
 	s.sayNone(n, err, "no such results")
-	s.sayMore(l.more, limit)
+	s.sayMore(l.more && err == nil, limit)
 	return err
 }
 
@@ -82,7 +82,7 @@ var resultTable = table[resultView]{
 	lines: func(r resultView) [][]string {
 		return [][]string{{
 			r.Window.TimeFrom, r.Window.TimeTo, metadataText(r.Window.Metadata), r.Outcome, valueText(r.result),
-			r.WindowID, strconv.Itoa(int(r.Revision)), r.Reason,
+			r.WindowID, strconv.Itoa(int(r.Revision)), shorten(oneLine(r.Reason), shownReason),
 		}}
 	},
 }

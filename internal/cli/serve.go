@@ -80,7 +80,7 @@ func logger(w io.Writer, cfg config.Config) *slog.Logger {
 func explainServe(err error) error {
 	listen := (*net.OpError)(nil)
 	switch {
-	case !errors.As(err, &listen) || listen.Op != "listen":
+	case !errors.As(err, &listen) || listen.Op != "listen" || listen.Addr == nil:
 		return err
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s is in use, perhaps by another core (\"orca status\" tells): "+

@@ -19,6 +19,8 @@ const (
 	shownValues = 4
 	// shownText is how many characters of a struct, or of another long cell, a table shows.
 	shownText = 60
+	// shownReason is how many characters of a reason people see; a reason may hold a whole stack.
+	shownReason = 160
 )
 
 // valueText is a result's value in the cell of a table.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orca-telemetry/orca/internal/config"
+	"github.com/orca-telemetry/orca/internal/app"
 )
 
 // buildView is what orca version prints.
@@ -30,7 +30,7 @@ func (s *shell) version() *cobra.Command {
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			info, _ := debug.ReadBuildInfo()
-			b := build(config.Version(), info)
+			b := build(app.Version(), info)
 			if asJSON.json {
 				return printJSON(s.out, b)
 			}

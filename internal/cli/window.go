@@ -96,7 +96,7 @@ func nodeCells(n nodeView, position int64) []string {
 		outcome = fmt.Sprintf("%s (kept from position %d)", outcome, n.ProducedAt)
 	}
 	return []string{
-		n.Algorithm.String(), n.Algorithm.Processor, outcome, strconv.Itoa(int(n.Attempts)), valueText(n.result), n.Reason,
+		n.Algorithm.String(), n.Algorithm.Processor, outcome, strconv.Itoa(int(n.Attempts)), valueText(n.result), shorten(oneLine(n.Reason), shownReason),
 	}
 }
 

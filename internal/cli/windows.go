@@ -93,14 +93,14 @@ func (s *shell) printWindows(c *cobra.Command, core *core, request *pb.ListWindo
 	}
 	n, err := printList(s.out, asJSON, windowTable, views(l.walk(c.Context(), core, limit), viewWindowInfo))
 	s.sayNone(n, err, "no such windows")
-	s.sayMore(l.more, limit)
+	s.sayMore(l.more && err == nil, limit)
 	return err
 }
 
 var windowTable = table[windowView]{
 	head: []string{"WINDOW", "TYPE", "FROM", "TO", "ORIGIN", "METADATA", "STATE", "SETTLED", "REVISION", "ACCEPTED"},
 	lines: func(w windowView) [][]string {
-		line := []string{w.ID, w.WindowType.String(), w.TimeFrom, w.TimeTo, w.Origin, metadataText(w.Metadata)}
+		line := []string{w.ID, w.WindowType.String(), w.TimeFrom, w.TimeTo, shorten(w.Origin, shownText), metadataText(w.Metadata)}
 		if w.Run == nil {
 			return [][]string{append(line, "", "", "", w.AcceptedAt)}
 		}

@@ -110,7 +110,7 @@ func (c Config) WithDefaults() Config {
 func (c Config) Validate() error {
 	for _, s := range Settings() {
 		if err := s.check(c); err != nil {
-			return fmt.Errorf("--%s %s: %w", s.Name, shown(s.Value(c)), err)
+			return fmt.Errorf("--%s %s: %w", s.Name, Quoted(s.Value(c)), err)
 		}
 	}
 	for _, l := range []struct{ name, address string }{{"grpc", c.GRPC}, {"http", c.HTTP}} {
@@ -163,8 +163,8 @@ func checkStore(store string) error {
 	return nil
 }
 
-// shown quotes a value that would be hard to see in a message.
-func shown(value string) string {
+// Quoted quotes a value that would be hard to see in a message.
+func Quoted(value string) string {
 	if value == "" || strings.ContainsAny(value, " \t\n\"") {
 		return fmt.Sprintf("%q", value)
 	}

@@ -33,7 +33,7 @@ func ReadEnvironment(fs *pflag.FlagSet, c *Config, getenv func(string) string) e
 			continue
 		}
 		if err := s.Set(c, value); err != nil {
-			return fmt.Errorf("%s=%s: %w", s.Env(), shown(value), err)
+			return fmt.Errorf("%s=%s: %w", s.Env(), Quoted(value), err)
 		}
 	}
 	return nil
