@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -13,10 +14,8 @@ import (
 // ChangeRegistry writes a change, whole or not at all. It is refused with orca.Precondition when the registry has
 // another version than the one that the change was worked out from.
 func (s *Store) ChangeRegistry(ctx context.Context, change orca.RegistryChange) error {
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the writer of the ledger: %w", context.Cause(ctx))
+	if err := s.takeTurn(ctx); err != nil {
+		return err
 	}
 	defer func() { <-s.turn }()
 	ctx = context.WithoutCancel(ctx) // a transaction is not left half-way
@@ -42,11 +41,24 @@ func (s *Store) ChangeRegistry(ctx context.Context, change orca.RegistryChange) 
 	return nil
 }
 
+// takeTurn waits for the writer.
+func (s *Store) takeTurn(ctx context.Context) error {
+	if ctx.Err() == nil {
+		select {
+		case s.turn <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	return fmt.Errorf("wait for the writer of the ledger: %w", context.Cause(ctx))
+}
+
 // giveUp ends a transaction that failed before its commit. What Orca's rules or the database refuse leaves the
 // connection as it was.
 func (s *Store) giveUp(ctx context.Context, err error) error {
 	rollback := s.writer.conn.exec(ctx, "ROLLBACK")
-	if errors.Is(err, orca.Precondition) || isRefusal(err) {
+	var kind orca.Kind
+	if errors.As(err, &kind) || isRefusal(err) {
 		if rollback != nil {
 			s.fault(rollback)
 		}
@@ -65,6 +77,9 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 		return orca.Errorf(orca.Precondition,
 			"the registry has version %d by now and the change was worked out for %d; work it out again", version, c.Base)
 	}
+	if err := w.checkTypes(&c); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		what, query string
 		count       int
@@ -75,8 +90,8 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 			len(c.WindowTypes), func(i int) ([]driver.Value, error) { return windowTypeRow(&c.WindowTypes[i]) }},
 		{"processor", `INSERT OR REPLACE INTO processor (name, project, newest) VALUES (?, ?, ?)`,
 			len(c.Processors), func(i int) ([]driver.Value, error) { return processorRow(&c.Processors[i]) }},
-		{"algorithm", `INSERT INTO algorithm (processor, name, version, definition, runtime, retired, retired_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?)
+		{"algorithm", `INSERT INTO algorithm (processor, name, version, window_type, definition, runtime, retired, retired_at)
+			VALUES (?, ?, ?, (SELECT id FROM window_type WHERE name = ? AND version = ?), ?, ?, ?, ?)
 			ON CONFLICT (processor, name, version) DO UPDATE SET definition = excluded.definition,
 				runtime = excluded.runtime, retired = excluded.retired, retired_at = excluded.retired_at`,
 			len(c.Algorithms), func(i int) ([]driver.Value, error) { return algorithmRow(&c.Algorithms[i]) }},
@@ -95,6 +110,18 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 	return nil
 }
 
+// checkTypes refuses algorithms on window types that neither the registry nor the change has.
+func (w *writer) checkTypes(c *orca.RegistryChange) error {
+	for i := range c.Algorithms {
+		a := &c.Algorithms[i].Algorithm
+		_, known := w.types[a.WindowType.ID]
+		if !known && !slices.ContainsFunc(c.WindowTypes, func(t orca.WindowType) bool { return t.ID == a.WindowType.ID }) {
+			return orca.Errorf(orca.Invalid, "algorithm %s has the window type %s, which is not registered", a.ID.Full(), a.WindowType.ID)
+		}
+	}
+	return nil
+}
+
 func windowTypeRow(t *orca.WindowType) ([]driver.Value, error) {
 	definition, err := json.Marshal(t)
 	return []driver.Value{t.ID.Name, t.ID.Version, string(definition)}, err
@@ -107,12 +134,13 @@ func processorRow(p *orca.Processor) ([]driver.Value, error) {
 
 func algorithmRow(a *orca.KnownAlgorithm) ([]driver.Value, error) {
 	definition, err := json.Marshal(&a.Algorithm)
-	id := a.Algorithm.ID
+	id, typ := a.Algorithm.ID, a.Algorithm.WindowType.ID
 	retired := int64(0)
 	if a.Retired {
 		retired = 1
 	}
-	return []driver.Value{id.Processor, id.Name, id.Version, string(definition), a.Runtime, retired, int64(a.RetiredAt)}, err
+	return []driver.Value{id.Processor, id.Name, id.Version, typ.Name, typ.Version, string(definition), a.Runtime, retired,
+		int64(a.RetiredAt)}, err
 }
 
 func instanceRow(i *orca.Instance) ([]driver.Value, error) {

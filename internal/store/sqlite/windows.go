@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// recordColumns and recordJoins select a WindowRecord: window w of type t with its first run and, as r, its newest one.
+// The joins are CROSS so that SQLite keeps their order: each is a look-up by key from the one before.
+const (
+	recordColumns = `w.id, ` + windowColumns + `, first.accepted_at, ` + runColumns + `,
+		(SELECT count(*) FROM outcome settled WHERE settled.position = r.position)`
+	recordJoins = `
+		CROSS JOIN window_type t ON t.id = w.type
+		CROSS JOIN run first ON first.position = w.id
+		CROSS JOIN run r ON r.position = coalesce(
+			(SELECT later.position FROM run later WHERE later.window = w.id AND later.revision > 1
+				ORDER BY later.revision DESC LIMIT 1), w.id)
+		CROSS JOIN plan p ON p.id = r.plan`
+)
+
+// recordScan receives recordColumns.
+type recordScan struct {
+	orca.WindowRecord
+	newest runScan
+}
+
+func (r *recordScan) targets() []any {
+	return slices.Concat([]any{&r.ID}, windowTargets(&r.Window), []any{&r.AcceptedAt}, r.newest.targets(), []any{&r.Settled})
+}
+
+func (r *recordScan) record() orca.WindowRecord {
+	r.Newest = r.newest.run()
+	return r.WindowRecord
+}
+
+// Window returns one window with its newest run.
+func (s *Store) Window(ctx context.Context, id orca.WindowID) (record orca.WindowRecord, err error) {
+	err = s.read(ctx, "read window", func(ctx context.Context, tx snapshot) error {
+		records, err := tx.windows(ctx, condition{}.and("w.id = ?", int64(id)), 1)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			return noWindow(id)
+		}
+		record = records[0]
+		return nil
+	})
+	return record, err
+}
+
+func noWindow(id orca.WindowID) error {
+	return orca.Errorf(orca.NotFound, "the ledger has no window %d", id)
+}
+
+// Windows returns the windows that q selects, the newest accepted first.
+func (s *Store) Windows(ctx context.Context, q orca.WindowQuery) (records []orca.WindowRecord, err error) {
+	err = s.read(ctx, "list windows", func(ctx context.Context, tx snapshot) error {
+		records, err = tx.windows(ctx, windowCondition(q), q.Limit)
+		return err
+	})
+	return records, err
+}
+
+func (tx snapshot) windows(ctx context.Context, where condition, limit int) ([]orca.WindowRecord, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+recordColumns+` FROM window w `+recordJoins+where.sql()+
+		` ORDER BY w.id DESC LIMIT ?`, append(where.args, max(0, limit))...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var records []orca.WindowRecord
+	for rows.Next() {
+		var r recordScan
+		if err := rows.Scan(r.targets()...); err != nil {
+			return nil, err
+		}
+		records = append(records, r.record())
+	}
+	return records, rows.Err()
+}
+
+// windowCondition says what q selects. A lower bound in time makes the index on time worth a sort by id; without one,
+// walking the ids downwards is what finds a page fastest, so the type is kept from choosing that index (by the +).
+func windowCondition(q orca.WindowQuery) condition {
+	var c condition
+	if q.Type != (orca.WindowTypeID{}) {
+		column := "+w.type"
+		if q.From != 0 {
+			column = "w.type"
+		}
+		c = c.and(column+" = (SELECT id FROM window_type WHERE name = ? AND version = ?)", q.Type.Name, q.Type.Version)
+	}
+	c = c.during(q.From, q.To)
+	if q.Before != 0 {
+		c = c.and("w.id < ?", int64(q.Before))
+	}
+	if !q.HasState {
+		return c
+	}
+	c = c.and("r.state = ?", int64(q.State))
+	switch q.State {
+	case orca.RunOpen:
+		c = c.and("w.id IN (SELECT window FROM run WHERE position IN (SELECT position FROM pending))")
+	case orca.RunFailed, orca.RunIncomplete, orca.RunCancelled:
+		// The number is part of the text, so that SQLite sees that the partial index has it.
+		c = c.and(fmt.Sprintf("w.id IN (SELECT window FROM run WHERE state = %d)", q.State))
+	case orca.RunSucceeded: // nearly all windows: a walk finds them
+	}
+	return c
+}
+
+// condition is a WHERE clause in the making.
+type condition struct {
+	terms []string
+	args  []any
+}
+
+func (c condition) and(term string, args ...any) condition {
+	return condition{terms: append(c.terms, term), args: append(c.args, args...)}
+}
+
+// during selects windows that end after from and begin before to, of which zero means unbounded.
+func (c condition) during(from, to orca.Time) condition {
+	if from != 0 {
+		c = c.and("w.time_to > ?", int64(from))
+	}
+	if to != 0 {
+		c = c.and("w.time_from < ?", int64(to))
+	}
+	return c
+}
+
+func (c condition) sql() string {
+	if len(c.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.terms, " AND ")
+}
+
+// Run returns a revision of a window with its outcomes, sorted by algorithm, and its plan. Revision 0 is the newest.
+func (s *Store) Run(ctx context.Context, id orca.WindowID, revision int) (record orca.RunRecord, err error) {
+	err = s.read(ctx, "read run", func(ctx context.Context, tx snapshot) error {
+		if record.Run, err = tx.run(ctx, id, revision); err != nil {
+			return err
+		}
+		if err := tx.plan(ctx, record.Run.Plan, &record.Plan); err != nil {
+			return err
+		}
+		record.Outcomes, err = tx.outcomes(ctx, record.Run.Position)
+		return err
+	})
+	if err != nil {
+		return orca.RunRecord{}, err
+	}
+	return record, nil
+}
+
+func (tx snapshot) run(ctx context.Context, id orca.WindowID, revision int) (orca.Run, error) {
+	var r runScan
+	// The first run is found by its position; the index on revisions has the later ones alone.
+	err := tx.QueryRowContext(ctx, `SELECT `+runColumns+` FROM run r JOIN plan p ON p.id = r.plan
+		WHERE r.position IN (SELECT ?1 UNION ALL SELECT position FROM run WHERE window = ?1 AND revision > 1)
+			AND r.window = ?1 AND (?2 = 0 OR r.revision = ?2)
+		ORDER BY r.revision DESC LIMIT 1`, int64(id), revision).Scan(r.targets()...)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return r.run(), err
+	}
+	if revision == 0 {
+		return orca.Run{}, noWindow(id)
+	}
+	return orca.Run{}, orca.Errorf(orca.NotFound, "the ledger has no revision %d of window %d", revision, id)
+}
+
+// outcomes returns all outcomes of one run with their results.
+func (tx snapshot) outcomes(ctx context.Context, at orca.Position) ([]orca.Outcome, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+outcomeColumns+`, `+resultColumns+`
+		FROM outcome o CROSS JOIN algorithm a ON a.id = o.algorithm
+		WHERE o.position = ? ORDER BY a.processor, a.name, a.version`, int64(at))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var outcomes []orca.Outcome
+	for rows.Next() {
+		var o outcomeScan
+		var r resultScan
+		if err := rows.Scan(append(o.targets(), r.targets()...)...); err != nil {
+			return nil, err
+		}
+		outcome := o.outcome()
+		outcome.Result = r.result()
+		outcomes = append(outcomes, outcome)
+	}
+	return outcomes, rows.Err()
+}
