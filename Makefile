@@ -13,15 +13,109 @@ NPM_CI := npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-## Building
-
 .PHONY: build
 build: generate ## Regenerate the contract's code and build bin/orca
-	$(if $(wildcard cmd/orca/*.go),go build -o bin/orca ./cmd/orca,@echo "no cmd/orca to build yet")
+	go build -o bin/orca ./cmd/orca
 
 .PHONY: generate
 generate: generators
 	@scripts/generate
+
+.PHONY: demo
+demo: ## Build bin/orca and watch it work on this machine's telemetry
+	go build -o bin/orca ./cmd/orca
+	@bin/orca demo
+
+## Checking
+
+.PHONY: check
+check: check-format check-modules check-vet check-lint check-generated check-packages ## Check format, lint, generated code and packages
+
+.PHONY: check-format
+check-format:
+	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: check-modules
+check-modules:
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+
+.PHONY: check-vet
+check-vet:
+	go vet ./...
+	go -C tools vet ./...
+
+.PHONY: check-lint
+check-lint: $(BIN)/golangci-lint
+	$(BIN)/golangci-lint run ./...
+	cd tools && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
+
+.PHONY: check-generated
+check-generated: generators
+	scripts/generate --check
+
+# The packages install as users would install them, import in Python and compile in strict TypeScript.
+.PHONY: check-packages
+check-packages: bare
+	@for python in $(BARE_PYTHONS); do \
+		$(CACHE)/$$python/bin/python -c 'import orca_contract.service_pb2_grpc, orca_contract.console_pb2_grpc'; \
+	done
+
+## Testing
+
+# The race detector needs a C compiler on most systems; Go says whether it found one.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+REPORTS := $(CACHE)/reports
+
+.PHONY: test
+test: bare $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
+	@rm -rf $(REPORTS) && mkdir -p $(REPORTS)
+	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
+	@failed=0; \
+	$(GOTESTSUM) --junitfile $(REPORTS)/go.xml -- $(RACE) -shuffle=on ./... || failed=1; \
+	(cd tools && $(GOTESTSUM) --junitfile $(REPORTS)/tools.xml -- -shuffle=on ./...) || failed=1; \
+	$(BIN)/tally $(REPORTS)/go.xml $(REPORTS)/tools.xml || failed=1; \
+	exit $$failed
+
+GOTESTSUM := $(BIN)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary skipped
+
+## Packages of the contract, and the programs in conformance/bare that use nothing but them
+
+BARE_PYTHONS := bare/python bare/python-oldest
+
+.PHONY: bare
+bare: $(patsubst %,$(CACHE)/%/.installed,$(BARE_PYTHONS)) $(CACHE)/bare/nodejs.built
+
+PYTHON_CONTRACT := $(CACHE)/wheels/.built
+$(PYTHON_CONTRACT): $(CACHE)/python/.installed contract/python/pyproject.toml contract/python/README.md $(wildcard contract/python/orca_contract/*)
+	rm -rf $(@D)
+	$(CACHE)/python/bin/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir $(@D) ./contract/python
+	@touch $@
+
+$(CACHE)/bare/python/.installed: conformance/bare/python/requirements.txt $(PYTHON_CONTRACT) scripts/venv
+	scripts/venv $(@D) -r $< $(CACHE)/wheels/*.whl
+	@touch $@
+
+$(CACHE)/bare/python-oldest/.installed: conformance/bare/python/requirements-oldest.txt $(PYTHON_CONTRACT) scripts/venv
+	scripts/venv $(@D) -r $< $(CACHE)/wheels/*.whl
+	@touch $@
+
+NODE_CONTRACT := $(CACHE)/contract-nodejs.built
+$(NODE_CONTRACT): $(addprefix contract/nodejs/,package.json package-lock.json tsconfig.json README.md) $(shell find contract/nodejs/src -name '*.ts')
+	@mkdir -p $(@D)
+	cd contract/nodejs && $(NPM_CI)
+	@touch $@
+
+BARE_NODE := conformance/bare/nodejs
+$(CACHE)/bare/nodejs.installed: $(BARE_NODE)/package.json $(BARE_NODE)/package-lock.json $(NODE_CONTRACT)
+	@mkdir -p $(@D)
+	cd $(BARE_NODE) && $(NPM_CI)
+	@touch $@
+
+$(CACHE)/bare/nodejs.built: $(CACHE)/bare/nodejs.installed $(BARE_NODE)/tsconfig.json $(wildcard $(BARE_NODE)/src/*.ts)
+	cd $(BARE_NODE) && npm run --silent build
+	@touch $@
 
 ## Tools: each is rebuilt or reinstalled when the file that pins it changes.
 
@@ -37,8 +131,20 @@ $(BIN)/protoc-gen-go: $(GO_TOOLS)
 $(BIN)/protoc-gen-go-grpc: $(GO_TOOLS)
 	$(call build_tool,google.golang.org/grpc/cmd/protoc-gen-go-grpc)
 
+$(BIN)/golangci-lint: $(GO_TOOLS)
+	$(call build_tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+$(BIN)/gotestsum: $(GO_TOOLS)
+	$(call build_tool,gotest.tools/gotestsum)
+
+$(BIN)/benchstat: $(GO_TOOLS)
+	$(call build_tool,golang.org/x/perf/cmd/benchstat)
+
 $(BIN)/pypackage: $(GO_TOOLS) $(wildcard tools/pypackage/*.go)
 	$(call build_tool,./pypackage)
+
+$(BIN)/tally: $(GO_TOOLS) $(wildcard tools/tally/*.go)
+	$(call build_tool,./tally)
 
 $(CACHE)/npm/.installed: tools/package.json tools/package-lock.json
 	@mkdir -p $(@D)
@@ -47,5 +153,5 @@ $(CACHE)/npm/.installed: tools/package.json tools/package-lock.json
 	@touch $@
 
 $(CACHE)/python/.installed: tools/requirements.txt scripts/venv
-	scripts/venv $(@D) -r tools/requirements.txt
+	scripts/venv $(@D) -r $<
 	@touch $@

@@ -55,7 +55,14 @@ func TestRulesFire(t *testing.T) {
 		{name: "a registration that withdraws all", msg: registration()},
 		{
 			name: "a registration in which things are missing at a depth",
-			msg:  registration(&pb.Algorithm{Name: "Mean", Version: "1.0.0", ResultType: pb.ResultType_VALUE, Description: "d", WindowType: &pb.WindowType{Name: "Reading", Description: "d"}, Dependencies: []*pb.AlgorithmDependency{{Name: "Raw", Version: "1.0.0", ProcessorName: "p"}}}),
+			msg: registration(&pb.Algorithm{
+				Name:         "Mean",
+				Version:      "1.0.0",
+				WindowType:   &pb.WindowType{Name: "Reading", Description: "d"},
+				Dependencies: []*pb.AlgorithmDependency{{Name: "Raw", Version: "1.0.0", ProcessorName: "p"}},
+				ResultType:   pb.ResultType_VALUE,
+				Description:  "d",
+			}),
 			want: []string{
 				"supported_algorithms[0].window_type.version: required",
 				"supported_algorithms[0].dependencies[0].processor_runtime: required",
@@ -69,7 +76,11 @@ func TestRulesFire(t *testing.T) {
 		},
 		{
 			name: "a request with the deprecated fields alone",
-			msg:  &pb.ExecutionRequest{ExecId: "1", Window: window(time.Unix(1, 0), time.Unix(2, 0)), Algorithms: []*pb.Algorithm{described("d")}},
+			msg: &pb.ExecutionRequest{
+				ExecId:     "1",
+				Window:     window(time.Unix(1, 0), time.Unix(2, 0)),
+				Algorithms: []*pb.Algorithm{described("d")}, //nolint:staticcheck // deprecated, and the point here
+			},
 			want: []string{"algorithm_executions: required"},
 		},
 		{
