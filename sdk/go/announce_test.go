@@ -241,24 +241,6 @@ func TestASilentCoreIsAskedAndTold(t *testing.T) {
 	await(t, core.Registered)
 }
 
-func TestHeartbeatsKeepTheCoreFromBeingAsked(t *testing.T) {
-	t.Parallel()
-	const silence = 300 * time.Millisecond
-	m := &memory{asked: make(chan struct{}, 1)}
-	core := fakecore.Start(t, fakecore.Script{Register: m.register, Processors: m.list})
-	p := newProcessor(core.Addr, orca.WithSilence(silence))
-	s := serve(t, core, p)
-	for end := time.Now().Add(2 * silence); time.Now().Before(end); {
-		if _, err := s.HealthCheck(t.Context(), &pb.HealthCheckRequest{Timestamp: 1}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(m.asked) > 0 {
-		t.Error("the core was asked although its heartbeats arrived")
-	}
-	await(t, m.asked)
-}
-
 func TestAnAddressThatOnlyThisMachineReachesIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	var log logged

@@ -82,11 +82,16 @@ func (c *Client) try(ctx context.Context, op string, call func(context.Context) 
 		defer cancel()
 		ctx = bounded
 	}
+	var last error
 	for attempts := 1; ; attempts++ {
 		err := attempt(ctx, call)
 		if err == nil {
 			return nil
 		}
+		if last != nil && ctx.Err() != nil {
+			err = last // it tells more than that the time was up
+		}
+		last = err
 		if ctx.Err() != nil || !transient(err) {
 			return newCallError(op, c.target, attempts, err, ctx.Err())
 		}

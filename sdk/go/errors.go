@@ -18,7 +18,7 @@ var (
 	// ErrConflict: it contradicts what the core has already, such as a changed definition under an old version, or an
 	// idempotency key that was used for another window.
 	ErrConflict = errors.New("conflict")
-	// ErrUnavailable: the core could not be reached, or took no more work, for as long as was asked for.
+	// ErrUnavailable: the core could not be reached, or did not take the call, for as long as was asked for.
 	ErrUnavailable = errors.New("core unavailable")
 	// ErrNoResult: the algorithm has no result here: it did not succeed, or is no part of the run.
 	ErrNoResult = errors.New("no result")
@@ -37,10 +37,10 @@ type CallError struct {
 	Core string
 	// Attempts is how often it was tried.
 	Attempts int
-	// Code is the gRPC status code of the last attempt.
+	// Code is the gRPC status code of the last answer.
 	Code codes.Code
 
-	cause error // the last attempt's error
+	cause error // the last answer
 	ended error // why no further attempt was made; nil when the answer was final
 }
 
@@ -60,7 +60,7 @@ func (e *CallError) Error() string {
 	return text
 }
 
-// Unwrap gives the gRPC status of the last attempt, and the context's error when that ended the attempts.
+// Unwrap gives the gRPC status of the last answer, and the context's error when that ended the attempts.
 func (e *CallError) Unwrap() []error {
 	if e.ended == nil {
 		return []error{e.cause}
@@ -78,7 +78,7 @@ func (e *CallError) Is(target error) bool {
 	case ErrConflict:
 		return e.Code == codes.AlreadyExists || e.Code == codes.FailedPrecondition
 	case ErrUnavailable:
-		return e.Code == codes.Unavailable || e.Code == codes.ResourceExhausted
+		return e.Code == codes.Unavailable || e.Code == codes.ResourceExhausted || e.Code == codes.DeadlineExceeded
 	case context.DeadlineExceeded:
 		return e.Code == codes.DeadlineExceeded
 	case context.Canceled:
