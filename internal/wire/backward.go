@@ -66,17 +66,11 @@ func (w *backward) window(o *orca.Window) {
 		w.bytes(windowMetadata, o.Metadata)
 	}
 	w.text(windowOrigin, o.Origin)
-	w.text(windowVersion, o.Type.Version)
+	w.text(windowTypeVersion, o.Type.Version)
 	w.text(windowTypeName, o.Type.Name)
 	w.time(windowTo, o.To)
 	w.time(windowFrom, o.From)
 }
-
-// Field numbers of google/protobuf/timestamp.proto.
-const (
-	timeSeconds protowire.Number = 1
-	timeNanos   protowire.Number = 2
-)
 
 // time writes a Timestamp.
 func (w *backward) time(field protowire.Number, t orca.Time) {

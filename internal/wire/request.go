@@ -13,36 +13,6 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// Field numbers of service.proto, of the messages that are put together from encoded parts.
-const (
-	requestExecID     protowire.Number = 1
-	requestWindow     protowire.Number = 2
-	requestResults    protowire.Number = 3 // deprecated
-	requestAlgorithms protowire.Number = 4 // deprecated
-	requestExecutions protowire.Number = 5
-
-	executionAlgorithm    protowire.Number = 1
-	executionDependencies protowire.Number = 2
-	executionSelf         protowire.Number = 3
-
-	dependencyAlgorithm protowire.Number = 1
-	dependencyRows      protowire.Number = 2
-
-	rowResult protowire.Number = 1
-	rowWindow protowire.Number = 2
-
-	resultAlgorithm protowire.Number = 1
-	resultResult    protowire.Number = 2
-	resultWindow    protowire.Number = 3
-
-	windowFrom     protowire.Number = 1
-	windowTo       protowire.Number = 2
-	windowTypeName protowire.Number = 3
-	windowVersion  protowire.Number = 4
-	windowOrigin   protowire.Number = 5
-	windowMetadata protowire.Number = 6
-)
-
 // maxDefinitions bounds the definitions that an Encoder remembers.
 const maxDefinitions = 1 << 14
 
@@ -189,9 +159,9 @@ func (r *request) legacy(x *orca.Execution) {
 	}
 	for _, d := range slices.Backward(neededResults(x)) {
 		end := r.out.end()
-		r.out.bytes(resultWindow, r.stored)
-		r.out.bytes(resultResult, d.Current)
-		r.out.bytes(resultAlgorithm, r.encoder.Definition(d.Algorithm))
+		r.out.bytes(answerWindow, r.stored)
+		r.out.bytes(answerResult, d.Current)
+		r.out.bytes(answerAlgorithm, r.encoder.Definition(d.Algorithm))
 		r.out.message(requestResults, end)
 	}
 }

@@ -277,3 +277,30 @@ func TestEncoderIsBounded(t *testing.T) {
 		t.Errorf("forgotten and encoded again: %q, want %q", got, want)
 	}
 }
+
+// Readers of protobuf stop at 100 nested messages by default. The deepest metadata and data that are let in stay below
+// that where they lie deepest, in a row of a dependency.
+func TestDeepestRowIsReadable(t *testing.T) {
+	t.Parallel()
+	msg := secondWindow()
+	msg.Metadata.Fields["unit"] = deepStruct(31)
+	e, err := wire.Window(msg, second, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := wire.Result(&pb.Result{Status: 2, ResultData: &pb.Result_StructValue{StructValue: deepStruct(32).GetStructValue()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &orca.Algorithm{Dependencies: make([]orca.Dependency, 1)}
+	encoded, err := wire.EncodeRequest("x", &orca.Execution{Algorithms: []orca.AlgorithmExecution{{
+		Algorithm:    a,
+		Dependencies: []orca.DependencyRows{{Algorithm: a, Past: []orca.Row{{Window: e.Window, Result: r.Encoded}}}},
+	}}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (proto.UnmarshalOptions{RecursionLimit: 100}).Unmarshal(encoded, new(pb.ExecutionRequest)); err != nil {
+		t.Error(err)
+	}
+}

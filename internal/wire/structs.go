@@ -27,21 +27,6 @@ const (
 	comparing
 )
 
-// Field numbers of google/protobuf/struct.proto.
-const (
-	structFields = 1
-	entryKey     = 1
-	entryValue   = 2
-	listValues   = 1
-
-	valueNull   = 1
-	valueNumber = 2
-	valueString = 3
-	valueBool   = 4
-	valueStruct = 5
-	valueList   = 6
-)
-
 // appendStruct appends the content of a Struct message, see appendFields.
 func appendStruct(b []byte, s *structpb.Struct, f form, depth int) ([]byte, error) {
 	b, err := appendFields(b, s.GetFields(), f, depth)

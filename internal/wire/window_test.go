@@ -497,3 +497,40 @@ func TestWindowMessageOfBrokenBytes(t *testing.T) {
 		t.Error("broken metadata was decoded")
 	}
 }
+
+func TestMetadataMatches(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := likely(2).Draw(t, "a value"), likely(2).Draw(t, "another value")
+		have := marshalled(t, map[string]*structpb.Value{"a": a, "more": b})
+		got, err := wire.MetadataMatches(have, &structpb.Struct{Fields: map[string]*structpb.Value{"a": b}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != equal(a, b) {
+			t.Fatalf("%v matches %v: %v", a, b, got)
+		}
+	})
+	field := func(name string, v *structpb.Value) *structpb.Struct {
+		return &structpb.Struct{Fields: map[string]*structpb.Value{name: v}}
+	}
+	have := marshalled(t, field("a", structpb.NewBoolValue(true)).Fields)
+	for _, tc := range []struct {
+		what     string
+		metadata []byte
+		want     *structpb.Struct
+		matches  bool
+		fails    bool
+	}{
+		{"nothing wanted", have, nil, true, false},
+		{"nothing wanted, nothing there", nil, &structpb.Struct{}, true, false},
+		{"null wanted, nothing there", nil, field("a", structpb.NewNullValue()), false, false},
+		{"wanted too deep", have, field("a", deepList(32)), false, true},
+		{"broken", []byte{0xff}, field("a", structpb.NewNullValue()), false, true},
+	} {
+		got, err := wire.MetadataMatches(tc.metadata, tc.want)
+		if got != tc.matches || (err != nil) != tc.fails {
+			t.Errorf("%s: %v, %v", tc.what, got, err)
+		}
+	}
+}

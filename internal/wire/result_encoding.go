@@ -10,18 +10,6 @@ import (
 	pb "github.com/orca-telemetry/orca/contract/go"
 )
 
-// Field numbers of a Result and of a FloatArray.
-const (
-	resultStatusField protowire.Number = 1
-	resultValueField  protowire.Number = 2
-	resultArrayField  protowire.Number = 3
-	resultStructField protowire.Number = 4
-	resultTimeField   protowire.Number = 5
-	resultErrorField  protowire.Number = 6
-
-	arrayValues protowire.Number = 1
-)
-
 // encodeResult encodes all that was sent, unknown fields too, with equal bytes for equal messages. It is written out
 // because a deterministic proto.Marshal of structs takes ten times as long.
 func encodeResult(msg *pb.Result) ([]byte, error) {
@@ -38,7 +26,7 @@ func encodeResult(msg *pb.Result) ([]byte, error) {
 // appendResult appends the fields in the order of proto.Marshal, which puts those of a oneof last.
 func appendResult(b []byte, msg *pb.Result) ([]byte, error) {
 	b = appendNumberField(b, resultStatusField, int64(msg.GetStatus()))
-	b = appendNumberField(b, resultTimeField, msg.GetTimestamp())
+	b = appendNumberField(b, resultTimestampField, msg.GetTimestamp())
 	var err error
 	if msg.GetError() != nil {
 		if b, err = appendStructField(b, resultErrorField, msg.GetError()); err != nil {
