@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,123 +12,188 @@ import (
 	"github.com/orca-telemetry/orca/internal/plan"
 )
 
-// admission decides which runs are in memory: always the lowest positions that are unfinished, at most MaxActiveRuns.
+// admission decides which runs are in memory: always the unfinished ones of the lowest positions, at most
+// MaxActiveRuns.
 //
-// Every open run up to admitted is active; those above it are rows. A run that is accepted while nothing is left out
-// below it starts from memory; all others are read from the ledger when places get free.
+//	positions  1 ········· admitted ········· tailAfter ········· newest
+//	           active or finished | rows in the ledger | tail
+//
+// Runs above admitted start in the order of their positions: rows by being loaded, then those of the tail from memory.
+// When the tail has no room it becomes rows. Whenever it is not certain that the tail follows admitted without a gap,
+// rows are loaded; that there are none costs a read and nothing else.
 type admission struct {
+	// admitted: every unfinished run up to it is active.
 	admitted orca.Position
-	newest   orca.Position // the highest position that the loop has heard of
-	loading  bool
-	// exhausted: the last load found no more rows, so that nothing is left out up to newest.
-	exhausted bool
+	// tailAfter: every unfinished run above it and admitted, up to newest, is in the tail.
+	tailAfter orca.Position
+	tail      []*emit // ascending
+	// newest is the highest position that the loop has heard of.
+	newest orca.Position
+	// doubt: there may be a run above newest, from a commit whose end was not seen.
+	doubt   bool
+	loading bool
+	// unreadable runs were left out, until the next start of a core.
+	unreadable int64
 }
 
-// mayStart takes note of a newly accepted run and reports whether it may start without being read from the ledger.
-func (e *Engine) mayStart(p orca.Position) bool {
-	a := &e.admission
-	if p <= a.admitted { // a load has brought it already
+func (a *admission) begin(newest orca.Position) { a.newest, a.tailAfter = newest, newest }
+
+// hear takes note of a position that was given to a run, and reports whether it is news. The run is left to the
+// ledger.
+func (a *admission) hear(p orca.Position) bool {
+	if p <= a.newest {
 		return false
 	}
-	complete := a.exhausted && a.admitted == a.newest
-	a.newest = max(a.newest, p)
-	if !complete || a.loading || len(e.active) >= e.cfg.MaxActiveRuns {
-		a.exhausted = false
-		return false
-	}
-	a.admitted = p
+	a.newest = p
+	a.dropTail()
 	return true
 }
 
-// admit asks the loader for the next rows when there are places for them. It waits until a quarter is free, so that
-// a long backlog is read in large steps.
-func (e *Engine) admit(l *loader) {
+func (a *admission) dropTail() { a.tail, a.tailAfter = nil, a.newest }
+
+// follows reports whether everything between newest and p is known: nothing.
+func (a *admission) follows(p orca.Position) bool { return p == a.newest+1 }
+
+// caughtUp reports whether no unfinished run is left to the ledger.
+func (a *admission) caughtUp() bool { return a.admitted >= a.tailAfter && !a.doubt }
+
+// admitNext takes a newly accepted run: from memory when it is its turn, or the tail has room.
+func (e *Engine) admitNext(x *emit) {
+	a, p, open := &e.admission, x.accepted.Position, x.emission.End == orca.RunOpen
+	gapless := a.follows(p) && (!open || len(e.active)+len(a.tail) < e.cfg.MaxActiveRuns)
+	switch {
+	case gapless && open:
+		a.newest = p
+		a.tail = append(a.tail, x)
+	case gapless:
+		a.newest = p
+	case !a.hear(p):
+		return // a load has brought it
+	}
+	if open {
+		e.stats.open.Add(1)
+	}
+	e.startTail()
+}
+
+// startTail starts what it can of the tail. While a load is under way nothing starts, since it may bring the same runs.
+func (e *Engine) startTail() {
 	a := &e.admission
-	free := e.cfg.MaxActiveRuns - len(e.active)
-	if a.loading || a.exhausted || free < max(1, e.cfg.MaxActiveRuns/4) {
+	if a.loading || a.admitted < a.tailAfter {
 		return
 	}
-	a.loading = true
-	l.requests <- loadRequest{after: a.admitted, limit: free, newest: a.newest}
-}
-
-// loaded starts the runs that the loader brought.
-func (e *Engine) loaded(req loadRequest, runs []*run) {
-	a := &e.admission
-	a.loading = false
-	if len(runs) < req.limit {
-		a.admitted = max(a.admitted, req.newest)
-		a.exhausted = a.newest == req.newest
+	n := 0
+	for n < len(a.tail) && len(e.active) < e.cfg.MaxActiveRuns {
+		x := a.tail[n]
+		n++
+		if p := x.accepted.Position; p > a.admitted { // else a load has brought it
+			a.admitted = p
+			e.start(newRun(openRunOf(x.emission, x.accepted), x.plan))
+		}
 	}
-	for _, r := range runs {
-		a.admitted = max(a.admitted, r.position)
-		e.start(r)
+	a.tail = slices.Delete(a.tail, 0, n)
+	if len(a.tail) == 0 {
+		a.admitted = a.newest
 	}
-	a.newest = max(a.newest, a.admitted)
 }
 
-// loader reads unfinished runs from the ledger, one request at a time, in a goroutine of its own.
-type loader struct {
-	requests chan loadRequest // holds at most the one request under way
-	done     sync.WaitGroup
-}
-
-type loadRequest struct {
+// load is one read of unfinished runs.
+type load struct {
 	after  orca.Position
 	limit  int
 	newest orca.Position // when it was asked
+
+	// What it brought: rows, of which some may be unreadable, up to last.
+	rows int
+	last orca.Position
+	runs []*run
 }
 
-func (e *Engine) startLoader(ctx context.Context) *loader {
-	l := &loader{requests: make(chan loadRequest, 1)}
-	l.done.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case req := <-l.requests:
-				if runs, ok := e.load(ctx, req); ok {
-					e.inbox.post(func() { e.loaded(req, runs) })
-				}
-			}
+// admit begins to load the next rows when there are places for them. It waits until a quarter is free, so that a long
+// backlog is read in large steps.
+func (e *Engine) admit(ctx context.Context, loads *sync.WaitGroup) {
+	a := &e.admission
+	free := e.cfg.MaxActiveRuns - len(e.active)
+	if a.loading || a.caughtUp() || free < max(1, e.cfg.MaxActiveRuns/4) {
+		return
+	}
+	a.loading, a.doubt = true, false
+	l := &load{after: a.admitted, limit: free, newest: a.newest}
+	loads.Go(func() {
+		if e.load(ctx, l) {
+			e.inbox.post(func() { e.loaded(l) })
 		}
 	})
-	return l
 }
 
-func (l *loader) wait() { l.done.Wait() }
+// loaded starts the runs that a load brought, and goes on with the tail when it brought all there are.
+func (e *Engine) loaded(l *load) {
+	a := &e.admission
+	a.loading = false
+	a.admitted = max(a.admitted, l.last)
+	if l.rows < l.limit {
+		a.admitted = max(a.admitted, l.newest)
+	}
+	for _, r := range l.runs {
+		if r.position > a.newest {
+			e.stats.open.Add(1) // nobody has told of it yet
+		}
+		e.start(r)
+	}
+	a.newest = max(a.newest, a.admitted)
+	a.unreadable += int64(l.rows - len(l.runs))
+	e.startTail()
+	if len(e.active)+len(a.tail) > e.cfg.MaxActiveRuns {
+		a.dropTail()
+	}
+	e.countOpen()
+}
+
+// countOpen puts right what commits of unknown outcome did to the count.
+func (e *Engine) countOpen() {
+	known := int64(len(e.active)+len(e.admission.tail)) + e.admission.unreadable
+	if e.admission.caughtUp() || e.stats.open.Load() < known {
+		e.stats.open.Store(known)
+	}
+}
 
 // load reads until it succeeds or ctx ends: without it the core would stand still.
-func (e *Engine) load(ctx context.Context, req loadRequest) ([]*run, bool) {
+func (e *Engine) load(ctx context.Context, l *load) bool {
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 5*time.Second) {
-		runs, err := e.readRuns(ctx, req)
+		err := e.readRuns(ctx, l)
 		if err == nil {
-			return runs, true
+			return true
 		}
 		if ctx.Err() != nil {
-			return nil, false
+			return false
 		}
 		e.cfg.Log.Error("unfinished runs could not be read; trying again", "error", err, "delay", delay)
 		if !sleep(ctx, delay) {
-			return nil, false
+			return false
 		}
 	}
 }
 
-func (e *Engine) readRuns(ctx context.Context, req loadRequest) ([]*run, error) {
-	rows, err := e.cfg.Ledger.OpenRuns(ctx, req.after, req.limit)
+func (e *Engine) readRuns(ctx context.Context, l *load) error {
+	rows, err := e.cfg.Ledger.OpenRuns(ctx, l.after, l.limit)
 	if err != nil {
-		return nil, fmt.Errorf("read open runs after position %d: %w", req.after, err)
+		return fmt.Errorf("read open runs after position %d: %w", l.after, err)
 	}
 	runs := make([]*run, 0, len(rows))
 	for _, row := range rows {
 		p, err := e.plans.get(ctx, e.cfg.Ledger, row.Plan)
-		if err != nil {
-			return nil, fmt.Errorf("read the plan of run %d: %w", row.Position, err)
+		switch {
+		case errors.Is(err, errUnreadable):
+			e.cfg.Log.Error("a run is left unfinished: its plan cannot be read", "run", row.Position, "error", err)
+		case err != nil:
+			return fmt.Errorf("read the plan of run %d: %w", row.Position, err)
+		default:
+			runs = append(runs, newRun(row, p))
 		}
-		runs = append(runs, newRun(row, p))
+		l.last = row.Position
 	}
-	return runs, nil
+	l.rows, l.runs = len(rows), runs
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -140,7 +207,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// planCache keeps the plans that were read from the ledger last. Only the loader uses it.
+// errUnreadable: reading the plan again would not help.
+var errUnreadable = errors.New("unreadable plan")
+
+// planCache keeps the plans that were read from the ledger last.
 type planCache struct{ byHash map[orca.PlanHash]*plan.Plan }
 
 const maxCachedPlans = 256
@@ -150,12 +220,14 @@ func (c *planCache) get(ctx context.Context, l Ledger, h orca.PlanHash) (*plan.P
 		return p, nil
 	}
 	content, err := l.Plan(ctx, h)
-	if err != nil {
+	if errors.Is(err, orca.NotFound) {
+		return nil, fmt.Errorf("%w %x: %w", errUnreadable, h[:6], err)
+	} else if err != nil {
 		return nil, err
 	}
 	p, err := plan.Parse(content)
 	if err != nil {
-		return nil, fmt.Errorf("parse plan %x: %w", h[:6], err)
+		return nil, fmt.Errorf("%w %x: %w", errUnreadable, h[:6], err)
 	}
 	if c.byHash == nil || len(c.byHash) >= maxCachedPlans {
 		c.byHash = map[orca.PlanHash]*plan.Plan{}

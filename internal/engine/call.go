@@ -3,10 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/orca-telemetry/orca/internal/orca"
-	"github.com/orca-telemetry/orca/internal/plan"
 )
 
 // call makes the call that runs the given nodes of r, all of one processor.
@@ -17,186 +16,195 @@ func (e *Engine) call(r *run, nodes []int) *orca.Call {
 		Algorithms: make([]orca.CalledAlgorithm, len(nodes)),
 	}
 	for k, i := range nodes {
-		n := &r.plan.Nodes[i]
-		c.Algorithms[k] = orca.CalledAlgorithm{ID: n.Algorithm.ID, Definition: r.plan.Definition(i)}
+		c.Algorithms[k] = orca.CalledAlgorithm{
+			ID: r.plan.Nodes[i].Algorithm.ID, Definition: r.plan.Definition(i), Runtime: r.plan.Runtime(i),
+		}
 		c.Solo = c.Solo || lastChance(r.nodes[i], e.cfg.MaxAttempts)
 	}
-	in := inputs{ledger: e.cfg.Ledger, position: r.position, input: r.input, stored: r.stored, plan: r.plan, held: r.held(nodes)}
-	c.Build = in.build
-	c.Result = func(ctx context.Context, id orca.AlgorithmID, res orca.Result) { e.received(ctx, r, id, res) }
-	c.End = func(end orca.CallEnd) { e.inbox.post(func() { e.ended(r, end) }) }
+	j := &job{engine: e, run: r, held: r.held(nodes)}
+	c.Build, c.Result, c.End = j.build, j.result, j.end
 	return c
 }
 
-// held returns the results in memory that nodes need, by node.
-func (r *run) held(nodes []int) map[int][]byte {
-	var held map[int][]byte
+// job is what a call carries of the engine. Its methods run in goroutines of the fleet, and read of the run only what
+// never changes.
+type job struct {
+	engine *Engine
+	run    *run
+	held   []nodeResult // ascending
+}
+
+// nodeResult is the encoded result of a node.
+type nodeResult struct {
+	node    int
+	encoded []byte
+}
+
+// held returns the results in memory that nodes need, ascending by node.
+func (r *run) held(nodes []int) []nodeResult {
+	var held []nodeResult
 	for _, i := range nodes {
 		for _, d := range r.plan.Nodes[i].Needs {
 			if b := r.nodes[d].result; b != nil {
-				if held == nil {
-					held = map[int][]byte{}
-				}
-				held[d] = b
+				held = append(held, nodeResult{d, b})
 			}
 		}
+	}
+	if len(nodes) > 1 {
+		held = sorted(held)
 	}
 	return held
 }
 
-// inputs is what a call's Build needs, fixed when the call was made. It is used outside of the loop.
-type inputs struct {
-	ledger        Ledger
-	position      orca.Position
-	input, stored orca.Window
-	plan          *plan.Plan
-	held          map[int][]byte
+func sorted(results []nodeResult) []nodeResult {
+	slices.SortFunc(results, func(a, b nodeResult) int { return a.node - b.node })
+	return slices.CompactFunc(results, func(a, b nodeResult) bool { return a.node == b.node })
 }
 
-func (in inputs) build(ctx context.Context, algorithms []orca.CalledAlgorithm) (*orca.Execution, error) {
-	nodes := make([]int, len(algorithms))
-	for k, a := range algorithms {
-		nodes[k], _ = in.plan.Index(a.ID)
+func find(results []nodeResult, node int) []byte {
+	i, ok := slices.BinarySearchFunc(results, node, func(r nodeResult, node int) int { return r.node - node })
+	if !ok {
+		return nil
 	}
-	results, err := in.results(ctx, nodes)
+	return results[i].encoded
+}
+
+// build puts the inputs of algorithms together.
+func (j *job) build(ctx context.Context, algorithms []orca.CalledAlgorithm) (*orca.Execution, error) {
+	p := j.run.plan
+	nodes := make([]int, len(algorithms))
+	for k := range algorithms {
+		i, ok := p.Index(algorithms[k].ID)
+		if !ok {
+			return nil, fmt.Errorf("build a request of run %d: %s is not in its plan", j.run.position, algorithms[k].ID.Full())
+		}
+		nodes[k] = i
+	}
+	results, err := j.results(ctx, nodes)
 	if err != nil {
 		return nil, err
 	}
-	x := &orca.Execution{Input: in.input, Stored: in.stored, Algorithms: make([]orca.AlgorithmExecution, len(nodes))}
+	x := &orca.Execution{Input: j.run.input, Stored: j.run.stored, Algorithms: make([]orca.AlgorithmExecution, len(nodes))}
 	for k, i := range nodes {
-		n := &in.plan.Nodes[i]
-		x.Algorithms[k].Algorithm = &n.Algorithm
+		n := &p.Nodes[i]
 		rows := make([]orca.DependencyRows, len(n.Inputs))
-		for d, from := range n.Inputs {
-			rows[d].Algorithm = from.Algorithm
-			if from.Node >= 0 {
-				rows[d].Current = results[from.Node]
+		for d, in := range n.Inputs {
+			rows[d].Algorithm = in.Algorithm
+			if in.Node >= 0 {
+				rows[d].Current = find(results, in.Node)
 			}
 		}
-		x.Algorithms[k].Dependencies = rows
+		x.Algorithms[k] = orca.AlgorithmExecution{Algorithm: &n.Algorithm, Dependencies: rows}
 	}
 	return x, nil
 }
 
-// results returns the encoded results of all in-run dependencies of nodes; those not in memory come from the ledger.
-func (in inputs) results(ctx context.Context, nodes []int) (map[int][]byte, error) {
-	var missing []int
-	var ids []orca.AlgorithmID
-	seen := map[int]bool{}
+// results returns the results of all that nodes need in the run; those not in memory come from the ledger.
+func (j *job) results(ctx context.Context, nodes []int) ([]nodeResult, error) {
+	p := j.run.plan
+	var read []nodeResult
 	for _, i := range nodes {
-		for _, d := range in.plan.Nodes[i].Needs {
-			if in.held[d] == nil && !seen[d] {
-				seen[d] = true
-				missing = append(missing, d)
-				ids = append(ids, in.plan.Nodes[d].Algorithm.ID)
+		for _, d := range p.Nodes[i].Needs {
+			if find(j.held, d) == nil {
+				read = append(read, nodeResult{node: d})
 			}
 		}
 	}
-	if len(missing) == 0 {
-		return in.held, nil
+	if len(read) == 0 {
+		return j.held, nil
 	}
-	rows, err := in.ledger.Results(ctx, in.position, ids)
+	read = sorted(read)
+	ids := make([]orca.AlgorithmID, len(read))
+	for k, r := range read {
+		ids[k] = p.Nodes[r.node].Algorithm.ID
+	}
+	rows, err := j.engine.cfg.Ledger.Results(ctx, j.run.position, ids)
 	if err != nil {
-		return nil, fmt.Errorf("read results of run %d: %w", in.position, err)
+		return nil, fmt.Errorf("read results of run %d: %w", j.run.position, err)
 	}
-	all := make(map[int][]byte, len(in.held)+len(missing))
-	for d, b := range in.held {
-		all[d] = b
+	for k := range read {
+		read[k].encoded = rows[k].Encoded
 	}
-	for k, d := range missing {
-		all[d] = rows[k].Encoded
-	}
-	return all, nil
+	return sorted(append(read, j.held...)), nil
 }
 
-// weight of a result in the budget of unsettled bytes; one larger than the whole budget takes all of it.
-func (e *Engine) weight(r *orca.Result) int64 {
-	return min(int64(len(r.Encoded)), e.cfg.MaxUnsettledBytes)
-}
-
-// received takes a result from a stream. It waits when too many bytes are on their way to the ledger already.
-func (e *Engine) received(ctx context.Context, r *run, id orca.AlgorithmID, res orca.Result) {
-	if err := e.unsettled.Acquire(ctx, e.weight(&res)); err != nil {
-		// The request was cancelled while it waited; the result is as good as never sent.
-		e.inbox.post(func() {
-			e.ended(r, orca.CallEnd{Kind: orca.EndStopped, Missing: []orca.AlgorithmID{id}, Reason: "the call was cancelled"})
-		})
+// result takes a result from a stream. It waits when too many bytes are on their way to the ledger already.
+func (j *job) result(ctx context.Context, id orca.AlgorithmID, res orca.Result) {
+	e, r := j.engine, j.run
+	w := e.weight(&res)
+	// Where there is room, a request that was cancelled after its result came makes no difference.
+	if !e.unsettled.TryAcquire(w) && e.unsettled.Acquire(ctx, w) != nil {
+		e.inbox.post(func() { e.dropped(r, id) })
 		return
 	}
-	e.inbox.post(func() { e.result(r, id, res) })
+	e.inbox.post(func() { e.result(r, id, &res) })
+}
+
+// end takes the news that algorithms got no result.
+func (j *job) end(end orca.CallEnd) {
+	e, r := j.engine, j.run
+	e.inbox.post(func() { e.ended(r, end) })
+}
+
+// asked returns the node that a report of the fleet is about, if one waits for it.
+func (r *run) asked(id orca.AlgorithmID) (node int, ok bool) {
+	i, ok := r.plan.Index(id)
+	return i, ok && r.nodes[i].phase == submitted
 }
 
 // result decides what becomes of a node that a processor sent a result for.
-func (e *Engine) result(r *run, id orca.AlgorithmID, res orca.Result) {
-	i, ok := r.plan.Index(id)
-	if !ok || r.nodes[i].phase != submitted {
-		e.unsettled.Release(e.weight(&res))
+func (e *Engine) result(r *run, id orca.AlgorithmID, res *orca.Result) {
+	i, ok := r.asked(id)
+	if !ok {
+		e.unsettled.Release(e.weight(res))
 		e.cfg.Log.Warn("a result was dropped: nothing waits for it", "run", r.position, "algorithm", id)
 		return
 	}
 	n := &r.nodes[i]
 	n.attempts++
-	declared := r.plan.Nodes[i].Algorithm.ResultType
-	verdict := judge(declared, &res, n.attempts, e.cfg.MaxAttempts, e.cfg.RetryHandled)
-	if verdict.retry {
-		e.unsettled.Release(e.weight(&res))
-		n.last = &res
-		e.delay(r, i, backoff(n.attempts))
+	n.unbuilt = 0
+	v := judge(r.plan.Nodes[i].Algorithm.ResultType, res, n.attempts, e.cfg.MaxAttempts, e.cfg.RetryHandled)
+	if v.retry {
+		e.unsettled.Release(e.weight(res))
+		e.delay(r, i, backoff(n.attempts, e.random()))
 		return
 	}
-	e.settle(r, i, verdict.kind, verdict.reason, &res)
+	e.settle(r, i, v.kind, v.reason, res)
+}
+
+// dropped tries a node again whose result found no room before its request was cancelled.
+func (e *Engine) dropped(r *run, id orca.AlgorithmID) {
+	if i, ok := r.asked(id); ok {
+		e.delay(r, i, backoff(1, e.random()))
+	}
 }
 
 // ended decides what becomes of nodes that got no result from a request.
 func (e *Engine) ended(r *run, end orca.CallEnd) {
 	for _, id := range end.Missing {
-		i, ok := r.plan.Index(id)
-		if !ok || r.nodes[i].phase != submitted {
+		i, ok := r.asked(id)
+		if !ok {
 			continue
 		}
 		n := &r.nodes[i]
-		counted := countsAsAttempt(end, n.sent)
-		if counted {
+		next := afterEnd(end, *n, e.cfg.MaxAttempts)
+		if next.counts {
 			n.attempts++
 			n.sent = end.Sent
 		}
+		n.alone = n.alone || next.alone
 		n.lost = n.lost || end.Kind == orca.EndLost
-		switch next := afterEnd(end, counted && n.attempts >= e.cfg.MaxAttempts, n.attempts); next.action {
+		n.unbuilt = next.unbuilt
+		switch next.action {
 		case tryAgain:
-			n.alone = n.alone || next.alone
-			e.delay(r, i, next.delay)
+			e.delay(r, i, backoff(next.pause, e.random()))
 		case giveUp:
-			e.settleEnded(r, i, next.reason)
+			e.settle(r, i, orca.UnhandledFailed, next.reason, nil)
 		case leaveToNextStart:
 			n.phase = delayed // until the ledger gives it to a core again
 		}
 	}
-}
-
-// settleEnded settles a node whose last request brought nothing. An earlier attempt's failed result, if any, is kept.
-func (e *Engine) settleEnded(r *run, i int, reason string) {
-	last := r.nodes[i].last
-	if last != nil && !e.unsettled.TryAcquire(e.weight(last)) {
-		last = nil // no room to keep it; the reason says enough
+	if end.Kind == orca.EndUnbuilt {
+		e.cfg.Log.Warn("a request could not be put together; trying again", "run", r.position, "algorithms", end.Missing, "error", end.Reason)
 	}
-	e.settle(r, i, orca.UnhandledFailed, reason, last)
-}
-
-// delay makes a node ready again after d, at the end of this turn when d is zero.
-func (e *Engine) delay(r *run, i int, d time.Duration) {
-	n := &r.nodes[i]
-	if d == 0 {
-		n.phase = waiting
-		e.markReady(r, []int{i})
-		return
-	}
-	n.phase = delayed
-	time.AfterFunc(jitter(d), func() {
-		e.inbox.post(func() {
-			if n.phase == delayed {
-				n.phase = waiting
-				e.markReady(r, []int{i})
-			}
-		})
-	})
 }

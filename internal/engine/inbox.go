@@ -5,19 +5,26 @@ import "sync"
 // inbox carries functions to the loop, which runs them in the order in which they were posted.
 //
 // It has no bound of its own, because posting must never block the ledger's writer. What is in it is bounded by its
-// sources: unanswered emits, results within MaxUnsettledBytes, one end per request, one timer per delayed node.
+// sources: unanswered emits, one answer per settlement and one load under way, and per node of an active run one
+// result, end or timer, results within MaxUnsettledBytes.
 type inbox struct {
 	wake chan struct{} // holds a token while posted is not empty
 
 	mu     sync.Mutex
 	posted []func()
-	spare  []func() // the slice that the loop ran last, to be filled again
+	taken  []func() // what the loop runs now; afterwards to be filled again
+	closed bool
 }
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
-func (b *inbox) post(f func()) {
+// post reports whether the loop will run f.
+func (b *inbox) post(f func()) bool {
 	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return false
+	}
 	b.posted = append(b.posted, f)
 	first := len(b.posted) == 1
 	b.mu.Unlock()
@@ -27,19 +34,21 @@ func (b *inbox) post(f func()) {
 		default:
 		}
 	}
+	return true
 }
 
-// each runs everything posted so far. Only the loop calls it.
-func (b *inbox) each() {
+// take returns everything posted since the last take. It is the caller's until the next one.
+func (b *inbox) take() []func() {
 	b.mu.Lock()
-	batch := b.posted
-	b.posted, b.spare = b.spare[:0], nil
-	b.mu.Unlock()
-	for i, f := range batch {
-		batch[i] = nil
-		f()
-	}
+	defer b.mu.Unlock()
+	b.posted, b.taken = b.taken[:0], b.posted
+	return b.taken
+}
+
+// close returns everything posted since the last take; nothing can be posted any more.
+func (b *inbox) close() []func() {
 	b.mu.Lock()
-	b.spare = batch
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return b.posted
 }

@@ -2,23 +2,27 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// Bounds of the exponential backoff between attempts.
+// Bounds of the pause between attempts.
 const (
 	firstBackoff = 200 * time.Millisecond
 	lastBackoff  = time.Minute
 )
 
-// backoff returns the pause after the given number of attempts: 0.2 s, doubled each time, at most 60 s.
-func backoff(attempts int) time.Duration {
+// backoff returns the pause after the given number of attempts: 0.2 to 0.4 s after the first one, doubled with each
+// further one up to 30 to 60 s, and none after none. Where in that range, random in [0, 1) says, so that what failed
+// together does not come back together.
+func backoff(attempts int, random float64) time.Duration {
 	if attempts < 1 {
-		return firstBackoff
+		return 0
 	}
-	return min(firstBackoff<<min(attempts-1, 16), lastBackoff)
+	longest := min(firstBackoff<<min(attempts, 16), lastBackoff)
+	return longest/2 + time.Duration(random*float64(longest/2))
 }
 
 // verdict is what a received result means for its node.
@@ -55,7 +59,19 @@ func failureText(res *orca.Result, none string) string {
 	if res.Error == "" {
 		return none + " without details"
 	}
-	return res.Error
+	return shorten(res.Error)
+}
+
+// maxReason bounds a reason in bytes: it is kept for each run that is loaded and listed, and the result has the details
+// in full.
+const maxReason = 1024
+
+func shorten(text string) string {
+	if len(text) <= maxReason {
+		return text
+	}
+	const more = "…"
+	return strings.ToValidUTF8(text[:maxReason-len(more)], "") + more
 }
 
 type action uint8
@@ -69,9 +85,58 @@ const (
 // step is what to do with a node that a request left without a result.
 type step struct {
 	action action
-	delay  time.Duration
-	alone  bool
-	reason string
+	// counts: the request was an attempt.
+	counts bool
+	// pause: the next request waits as after so many attempts.
+	pause int
+	// alone: from now on the node goes out in a request of its own.
+	alone bool
+	// unbuilt requests in a row, with this one.
+	unbuilt int
+	reason  string
+}
+
+// afterEnd applies the table of failures to a node as it was when a request ended without its result.
+func afterEnd(end orca.CallEnd, n node, maxAttempts int) step {
+	s := step{action: tryAgain, counts: countsAsAttempt(end, n.sent), reason: shorten(end.Reason)}
+	attempts := n.attempts
+	if s.counts {
+		attempts++
+	}
+	exhausted := s.counts && attempts >= maxAttempts
+	switch end.Kind {
+	case orca.EndStopped:
+		s.action = leaveToNextStart
+	case orca.EndUnbuilt:
+		s.unbuilt = n.unbuilt + 1
+		s.pause = s.unbuilt
+	case orca.EndTooLarge, orca.EndRefused, orca.EndFailed:
+		s.alone = true
+		switch {
+		case !end.Alone: // it may concern another one of them
+		case end.Kind == orca.EndFailed && !exhausted:
+			s.pause = attempts
+		default:
+			s.action = giveUp
+			if end.Kind == orca.EndTooLarge {
+				s.reason = shorten("inputs too large: " + end.Reason)
+			}
+		}
+	case orca.EndLost:
+		s.alone = true
+		if exhausted {
+			s.action = giveUp
+		} // else no pause: the fleet holds it back until an instance serves
+	case orca.EndBroken, orca.EndTimeout, orca.EndComplete:
+		s.alone = end.Kind != orca.EndComplete
+		s.pause = attempts
+		if exhausted {
+			s.action = giveUp
+		}
+	default:
+		s.action, s.reason = giveUp, shorten(fmt.Sprintf("%v: %s", end.Kind, end.Reason))
+	}
+	return s
 }
 
 // countsAsAttempt reports whether a request that ended without a result is an attempt of a node whose attempt before
@@ -81,12 +146,12 @@ func countsAsAttempt(end orca.CallEnd, before orca.Time) bool {
 	switch end.Kind {
 	case orca.EndLost:
 		return end.Served > before
-	case orca.EndRefused, orca.EndFailed:
+	case orca.EndRefused, orca.EndFailed, orca.EndTooLarge:
 		return end.Alone
-	case orca.EndBroken, orca.EndTimeout, orca.EndComplete, orca.EndTooLarge:
-		return true
 	case orca.EndUnbuilt, orca.EndStopped:
 		return false
+	case orca.EndBroken, orca.EndTimeout, orca.EndComplete:
+		return true
 	}
 	return true
 }
@@ -94,35 +159,3 @@ func countsAsAttempt(end orca.CallEnd, before orca.Time) bool {
 // lastChance reports whether a node must run with nothing beside it: an instance broke down with it before, and with
 // one more breakdown it fails for good. If it is not the culprit, it succeeds now.
 func lastChance(n node, maxAttempts int) bool { return n.lost && n.attempts == maxAttempts-1 }
-
-// afterEnd applies the table of failures to a node whose request ended without its result, after the given number of
-// counted attempts.
-func afterEnd(end orca.CallEnd, exhausted bool, attempts int) step {
-	switch end.Kind {
-	case orca.EndStopped:
-		return step{action: leaveToNextStart}
-	case orca.EndUnbuilt:
-		return step{action: tryAgain, delay: firstBackoff}
-	case orca.EndTooLarge:
-		return step{action: giveUp, reason: "inputs too large: " + end.Reason}
-	case orca.EndRefused, orca.EndFailed:
-		if !end.Alone {
-			return step{action: tryAgain, alone: true}
-		}
-		if end.Kind == orca.EndRefused || exhausted {
-			return step{action: giveUp, reason: end.Reason}
-		}
-		return step{action: tryAgain, delay: backoff(attempts), alone: true}
-	case orca.EndLost:
-		if exhausted {
-			return step{action: giveUp, reason: end.Reason}
-		}
-		return step{action: tryAgain, alone: true} // the fleet holds it back until an instance serves
-	case orca.EndBroken, orca.EndTimeout, orca.EndComplete:
-		if exhausted {
-			return step{action: giveUp, reason: end.Reason}
-		}
-		return step{action: tryAgain, delay: backoff(attempts), alone: end.Kind != orca.EndComplete}
-	}
-	return step{action: giveUp, reason: fmt.Sprintf("%v: %s", end.Kind, end.Reason)}
-}

@@ -7,6 +7,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,6 +25,7 @@ type Plan struct {
 
 	index       map[orca.AlgorithmID]int
 	definitions []orca.DefinitionHash // by node
+	runtimes    []string              // by node
 	content     func() *orca.PlanContent
 }
 
@@ -86,6 +88,10 @@ func (p *Plan) Index(id orca.AlgorithmID) (int, bool) {
 
 // Definition returns the hash of a node's definition, for finding instances that announced exactly this.
 func (p *Plan) Definition(node int) orca.DefinitionHash { return p.definitions[node] }
+
+// Runtime returns the runtime that is preferred for a node: what the first of its dependents that says one wrote in its
+// dependency. Empty when none does.
+func (p *Plan) Runtime(node int) string { return p.runtimes[node] }
 
 // placesOf maps each algorithm to its place in the slice, and refuses what cannot be the nodes of a plan for t.
 func placesOf(t orca.WindowTypeID, algorithms []orca.Algorithm) (map[orca.AlgorithmID]int, error) {
@@ -187,7 +193,10 @@ func assemble(t orca.WindowTypeID, ordered []orca.Algorithm, foreign map[orca.Al
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{WindowType: t, Nodes: make([]Node, len(ordered)), index: index, definitions: make([]orca.DefinitionHash, len(ordered))}
+	p := &Plan{
+		WindowType: t, Nodes: make([]Node, len(ordered)), index: index,
+		definitions: make([]orca.DefinitionHash, len(ordered)), runtimes: make([]string, len(ordered)),
+	}
 	for i, a := range ordered {
 		n := &p.Nodes[i]
 		n.Algorithm = a
@@ -199,6 +208,7 @@ func assemble(t orca.WindowTypeID, ordered []orca.Algorithm, foreign map[orca.Al
 				}
 				n.Inputs = append(n.Inputs, Input{Node: j, Algorithm: &p.Nodes[j].Algorithm})
 				n.Needs = append(n.Needs, j)
+				p.runtimes[j] = cmp.Or(p.runtimes[j], d.Runtime)
 				continue
 			}
 			definition := foreign[d.On]
