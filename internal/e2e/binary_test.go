@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -240,4 +241,44 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.b)
+}
+
+// eventually repeats a question to another process until the answer is right, which it says with an empty text.
+func eventually(tb testing.TB, wrong func() string) {
+	tb.Helper()
+	deadline := time.Now().Add(orcatest.Patience)
+	for {
+		text := wrong()
+		if text == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatal(text)
+		}
+	}
+}
+
+// freePort returns an address at which nobody listens.
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// textFile returns the path of a file that is no database.
+func textFile(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "notes.txt")
+	if err := os.WriteFile(path, []byte(strings.Repeat("not a database\n", 100)), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func field(name string) *pb.MetadataField {
+	return &pb.MetadataField{Name: name, Description: name}
 }

@@ -2,6 +2,7 @@ package orcatest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -51,7 +52,7 @@ func NewProcessor(tb testing.TB, name string, algorithms ...Algorithm) *Processo
 	go func() { served <- p.server.Serve(l) }()
 	tb.Cleanup(func() {
 		p.server.Stop()
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) { // killed before it served
 			tb.Errorf("processor %s: %v", name, err)
 		}
 	})
