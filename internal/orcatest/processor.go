@@ -36,6 +36,7 @@ type Processor struct {
 	algorithms []Algorithm
 	requests   []*pb.ExecutionRequest
 	status     pb.HealthCheckResponse_Status
+	forgetful  bool
 }
 
 // NewProcessor serves algorithms until the test ends, without registering them.
@@ -101,6 +102,14 @@ func (p *Processor) Requests() []*pb.ExecutionRequest {
 	return slices.Clone(p.requests)
 }
 
+// Forget stops keeping requests, for tests with very many, and returns the processor.
+func (p *Processor) Forget() *Processor {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forgetful = true
+	return p
+}
+
 // Kill stops serving at once and cuts off what is under way.
 func (p *Processor) Kill() { p.server.Stop() }
 
@@ -114,7 +123,9 @@ func (p *Processor) HealthCheck(context.Context, *pb.HealthCheckRequest) (*pb.He
 // ExecuteDagPart runs what is asked.
 func (p *Processor) ExecuteDagPart(req *pb.ExecutionRequest, stream grpc.ServerStreamingServer[pb.ExecutionResult]) error {
 	p.mu.Lock()
-	p.requests = append(p.requests, req)
+	if !p.forgetful {
+		p.requests = append(p.requests, req)
+	}
 	p.mu.Unlock()
 	type answer struct {
 		result *pb.ExecutionResult
