@@ -81,7 +81,7 @@ func (a *announcer) register(ctx context.Context) error {
 		}
 		if failures == 1 || failures%20 == 0 {
 			a.log.Warn("cannot register, trying on; is a core running there?", "attempts", failures,
-				"error", status.Convert(err).Message())
+				"error", wordsOf(err))
 		}
 		if sleep(ctx, announcePauses.after(failures, err)) != nil {
 			return nil

@@ -92,6 +92,9 @@ func (c *Client) try(ctx context.Context, op string, call func(context.Context) 
 			err = last // it tells more than that the time was up
 		}
 		last = err
+		if attempts == 3 && transient(err) {
+			c.log.Warn("the core does not take a call, trying on", "core", c.target, "call", op, "error", wordsOf(err))
+		}
 		if ctx.Err() != nil || !transient(err) {
 			return newCallError(op, c.target, attempts, err, ctx.Err())
 		}

@@ -113,14 +113,21 @@ type execution struct {
 	emit   emitFunc
 }
 
-// execute runs the algorithm once. There is always a result to send; err is what a failed one stands for.
+// execute runs the algorithm once. There is always a result to send; err is what a failed one stands for. Whatever
+// user code does on the way (the algorithm, its JSON methods, the methods of its errors), it stays in here.
 func (d *definition) execute(ctx context.Context, x execution) (result *pb.Result, err error) {
-	run, err := d.prepare(x)
-	if err == nil {
-		result, err = protect(ctx, run, d.run)
-	}
+	result, err = protect(func() (*pb.Result, error) {
+		run, err := d.prepare(x)
+		if err != nil {
+			return nil, err
+		}
+		return d.run(ctx, run)
+	})
 	if err != nil {
-		result = failed(err)
+		var broken error
+		if result, broken = protect(func() (*pb.Result, error) { return failed(err), nil }); broken != nil {
+			result, err = failed(broken), broken
+		}
 	}
 	result.Timestamp = time.Now().Unix()
 	return result, err

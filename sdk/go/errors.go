@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -50,7 +51,7 @@ func newCallError(op, core string, attempts int, cause, ended error) *CallError 
 
 // Error says what was being done, where, and the core's own words.
 func (e *CallError) Error() string {
-	text := fmt.Sprintf("%s at %s: %s", e.Op, e.Core, status.Convert(e.cause).Message())
+	text := fmt.Sprintf("%s at %s: %s", e.Op, e.Core, wordsOf(e.cause))
 	if e.Attempts > 1 {
 		text += fmt.Sprintf(" (after %d attempts)", e.Attempts)
 	}
@@ -85,4 +86,13 @@ func (e *CallError) Is(target error) bool {
 		return e.Code == codes.Canceled
 	}
 	return false
+}
+
+// wordsOf gives a status's own words, without the layers that gRPC puts around a failed connection.
+func wordsOf(err error) string {
+	words := status.Convert(err).Message()
+	if _, inner, ok := strings.Cut(words, `desc = "`); ok {
+		words = strings.TrimSuffix(inner, `"`)
+	}
+	return strings.TrimPrefix(words, "transport: Error while dialing: ")
 }

@@ -1,7 +1,6 @@
 package orca
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -59,16 +58,14 @@ func (p *PanicError) Unwrap() error {
 	return err
 }
 
-// protect calls an algorithm and turns a panic into an error.
-func protect(ctx context.Context, run *Run, call func(context.Context, *Run) (*pb.Result, error)) (
-	result *pb.Result, err error,
-) {
+// protect calls user code and turns a panic into an error.
+func protect(call func() (*pb.Result, error)) (result *pb.Result, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			result, err = nil, &PanicError{Value: v, Stack: string(debug.Stack())}
 		}
 	}()
-	return call(ctx, run)
+	return call()
 }
 
 // maxFailureText bounds each text of a failure (a message, a stack), maxDetailBytes its details.

@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of a test; reaching it is a failure.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var (
 	lap = orca.WindowType{Name: "Lap", Version: "1.0.0", Description: "One lap"}

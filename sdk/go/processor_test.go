@@ -51,6 +51,8 @@ func TestExecuteStreamsResultsWithTheirNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	named := wireWindow()
+	named.Metadata = nil // which can be large, and secret
 	want := map[string]*pb.ExecutionResult{}
 	for name, result := range map[string]*pb.Result{
 		"NaN":    {ResultData: &pb.Result_SingleValue{SingleValue: float32(math.NaN())}},
@@ -60,7 +62,7 @@ func TestExecuteStreamsResultsWithTheirNames(t *testing.T) {
 	} {
 		result.Status = pb.ResultStatus_RESULT_STATUS_SUCEEDED
 		want[name] = &pb.ExecutionResult{ExecId: "exec-1", AlgorithmResult: &pb.AlgorithmResult{
-			Algorithm: &pb.Algorithm{Name: name, Version: "1.0.0"}, Result: result, Window: wireWindow(),
+			Algorithm: &pb.Algorithm{Name: name, Version: "1.0.0"}, Result: result, Window: named,
 		}}
 		if at := results[name].GetAlgorithmResult().GetResult().GetTimestamp(); at < before || at > time.Now().Unix() {
 			t.Errorf("%s: timestamp %d is not now, in seconds", name, at)
@@ -140,15 +142,17 @@ func TestFailuresSayHowTheyHappened(t *testing.T) {
 		"Broken":   func() error { return errors.New("disk \xff full") },
 		"Panics":   func() error { panic("at the wall") },
 		"PanicNil": func() error { var none *struct{ error }; return none.error },
+		"BadError": func() error { var none *badError; return none },
 		"Exits":    func() error { runtime.Goexit(); return nil },
 	} {
 		orca.None(p, name, "1.0.0", lap, func(context.Context, *orca.Run) error { return fail() })
 	}
+	orca.Struct(p, "BadJSON", "1.0.0", lap, func(context.Context, *orca.Run) (badJSON, error) { return badJSON{}, nil })
 	orca.Array(p, "Huge", "1.0.0", lap, func(context.Context, *orca.Run) ([]float32, error) {
 		return make([]float32, 16<<20), nil
 	})
 	s := serve(t, core, p)
-	results, err := execute(t, s, request("Handled", "Formed", "Secret", "Broken", "Panics", "PanicNil", "Exits", "Huge"))
+	results, err := execute(t, s, request("Handled", "Formed", "Secret", "Broken", "Panics", "PanicNil", "BadError", "BadJSON", "Exits", "Huge"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +180,8 @@ func TestFailuresSayHowTheyHappened(t *testing.T) {
 		"Broken":   {unhandled, "disk \uFFFD full", nil, false, true},
 		"Panics":   {unhandled, "panic: at the wall", nil, true, true},
 		"PanicNil": {unhandled, "panic: runtime error: invalid memory address or nil pointer dereference", nil, true, true},
+		"BadError": {unhandled, "panic: runtime error: invalid memory address or nil pointer dereference", nil, true, true},
+		"BadJSON":  {unhandled, "panic: no JSON", nil, true, true},
 		"Exits":    {unhandled, "the algorithm ended its goroutine instead of returning", nil, false, true},
 		"Huge":     {unhandled, "the result is 67108876 bytes long, at most 66060288 are allowed", nil, false, true},
 	}
@@ -183,6 +189,16 @@ func TestFailuresSayHowTheyHappened(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// badError is the usual mistake of returning a nil pointer as an error.
+type badError struct{ text string }
+
+func (e *badError) Error() string { return e.text }
+
+type badJSON struct{}
+
+func (badJSON) MarshalJSON() ([]byte, error) { panic("no JSON") }
+func (*badJSON) UnmarshalJSON([]byte) error  { panic("no JSON") }
 
 func TestInputsThatDoNotFitFailTheirAlgorithmAlone(t *testing.T) {
 	t.Parallel()
@@ -216,6 +232,50 @@ func TestInputsThatDoNotFitFailTheirAlgorithmAlone(t *testing.T) {
 		if fine.GetStatus() != pb.ResultStatus_RESULT_STATUS_SUCEEDED {
 			t.Errorf("Fine: %v", fine)
 		}
+	}
+}
+
+func TestInputsThatPanicWhenReadFailTheirAlgorithmAlone(t *testing.T) {
+	t.Parallel()
+	core := fakecore.Start(t, fakecore.Script{})
+	p := newProcessor(core.Addr)
+	grip := orca.Remote[badJSON](orca.AlgorithmID{Processor: "chassis", Name: "Grip", Version: "1.0.0"})
+	orca.Value(p, "Needy", "1.0.0", lap, constant(1), orca.Needs(grip))
+	s := serve(t, core, p)
+	r := request("Needy")
+	r.AlgorithmExecutions[0].Dependencies = []*pb.AlgorithmDependencyResult{{
+		Algorithm: &pb.Algorithm{Name: "Grip", Version: "1.0.0"},
+		Result: []*pb.AlgorithmDependencyResultRow{
+			{Result: &pb.Result{ResultData: &pb.Result_StructValue{StructValue: &structpb.Struct{}}}, Window: wireWindow()},
+		},
+	}}
+	results, err := execute(t, s, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if message := results["Needy"].GetAlgorithmResult().GetResult().GetError().AsMap()["message"]; message != "panic: no JSON" {
+		t.Errorf("got %v", message)
+	}
+}
+
+func TestMessagesOfManyMegabytesPass(t *testing.T) {
+	t.Parallel()
+	core := fakecore.Start(t, fakecore.Script{})
+	p := newProcessor(core.Addr)
+	orca.Struct(p, "Echo", "1.0.0", lap, func(_ context.Context, run *orca.Run) (map[string]any, error) {
+		return run.Window.Metadata, nil
+	})
+	s := serve(t, core, p)
+	blob := strings.Repeat("x", 16<<20)
+	r := request("Echo")
+	r.Window.Metadata = structure(t, map[string]any{"blob": blob})
+	results, err := execute(t, s, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := results["Echo"].GetAlgorithmResult().GetResult().GetStructValue().GetFields()["blob"].GetStringValue()
+	if got != blob {
+		t.Errorf("%d bytes came back, %d were sent", len(got), len(blob))
 	}
 }
 

@@ -182,26 +182,37 @@ func (s *service) perform(
 		if result == nil {
 			result, err = failed(errEnded), errEnded
 		}
-		s.report(ctx, request.GetWindow(), t.definition, err)
+		s.report(ctx, request.GetWindow(), t.definition, result.GetStatus(), err)
 		results <- &pb.ExecutionResult{
 			ExecId: request.GetExecId(),
 			AlgorithmResult: &pb.AlgorithmResult{
 				Algorithm: &pb.Algorithm{Name: t.definition.id.Name, Version: t.definition.id.Version},
 				Result:    result,
-				Window:    request.GetWindow(),
+				Window:    withoutMetadata(request.GetWindow()),
 			},
 		}
 	}()
 	result, err = t.definition.execute(ctx, execution{window: request.GetWindow(), asked: t.asked, emit: s.emit})
 }
 
+// withoutMetadata is the window as results name it. Its metadata can be large, and is not to be stored in part.
+func withoutMetadata(w *pb.Window) *pb.Window {
+	return &pb.Window{
+		TimeFrom: w.GetTimeFrom(), TimeTo: w.GetTimeTo(),
+		WindowTypeName: w.GetWindowTypeName(), WindowTypeVersion: w.GetWindowTypeVersion(),
+		Origin: w.GetOrigin(),
+	}
+}
+
 // report writes down what the developer of an algorithm wants to see. The core gets the same in the result.
-func (s *service) report(ctx context.Context, window *pb.Window, d *definition, err error) {
+func (s *service) report(
+	ctx context.Context, window *pb.Window, d *definition, status pb.ResultStatus, err error,
+) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
 	level := slog.LevelWarn
-	if failure := (*Failure)(nil); errors.As(err, &failure) {
+	if status == pb.ResultStatus_RESULT_STATUS_HANDLED_FAILED {
 		level = slog.LevelDebug
 	}
 	s.log.Log(ctx, level, "algorithm failed", "algorithm", d.id.Name, "version", d.id.Version,

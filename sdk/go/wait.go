@@ -34,7 +34,7 @@ func (c *Client) Wait(ctx context.Context, windowID string) (*Outcome, error) {
 		}
 		if failures == 2 {
 			c.log.Warn("lost the core while waiting for a window, trying on", "window", windowID, "core", c.target,
-				"error", status.Convert(err).Message())
+				"error", wordsOf(err))
 		}
 		if ended := c.sleep(ctx, callPauses.after(failures, err)); ended != nil {
 			return nil, newCallError(op, c.target, failures, err, ended)
