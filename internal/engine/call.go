@@ -166,7 +166,7 @@ func (e *Engine) result(r *run, id orca.AlgorithmID, res *orca.Result) {
 	v := judge(r.plan.Nodes[i].Algorithm.ResultType, res, n.attempts, e.cfg.MaxAttempts, e.cfg.RetryHandled)
 	if v.retry {
 		e.unsettled.Release(e.weight(res))
-		e.delay(r, i, backoff(n.attempts, e.random()))
+		e.delay(r, []int{i}, backoff(n.attempts, e.random()))
 		return
 	}
 	e.settle(r, i, v.kind, v.reason, res)
@@ -175,12 +175,13 @@ func (e *Engine) result(r *run, id orca.AlgorithmID, res *orca.Result) {
 // dropped tries a node again whose result found no room before its request was cancelled.
 func (e *Engine) dropped(r *run, id orca.AlgorithmID) {
 	if i, ok := r.asked(id); ok {
-		e.delay(r, i, backoff(1, e.random()))
+		e.delay(r, []int{i}, backoff(1, e.random()))
 	}
 }
 
 // ended decides what becomes of nodes that got no result from a request.
 func (e *Engine) ended(r *run, end orca.CallEnd) {
+	var again []int
 	for _, id := range end.Missing {
 		i, ok := r.asked(id)
 		if !ok {
@@ -194,10 +195,10 @@ func (e *Engine) ended(r *run, end orca.CallEnd) {
 		}
 		n.alone = n.alone || next.alone
 		n.lost = n.lost || end.Kind == orca.EndLost
-		n.unbuilt = next.unbuilt
+		n.unbuilt, n.pause = next.unbuilt, next.pause
 		switch next.action {
 		case tryAgain:
-			e.delay(r, i, backoff(next.pause, e.random()))
+			again = append(again, i)
 		case giveUp:
 			e.settle(r, i, orca.UnhandledFailed, next.reason, nil)
 		case leaveToNextStart:
@@ -206,5 +207,19 @@ func (e *Engine) ended(r *run, end orca.CallEnd) {
 	}
 	if end.Kind == orca.EndUnbuilt {
 		e.cfg.Log.Warn("a request could not be put together; trying again", "run", r.position, "algorithms", end.Missing, "error", end.Reason)
+	}
+	e.tryAgain(r, again)
+}
+
+// tryAgain delays nodes, those with the same pause together, so that they can travel together again.
+func (e *Engine) tryAgain(r *run, nodes []int) {
+	for len(nodes) > 0 {
+		pause := r.nodes[nodes[0]].pause
+		other := slices.IndexFunc(nodes, func(i int) bool { return r.nodes[i].pause != pause })
+		if other < 0 {
+			other = len(nodes)
+		}
+		e.delay(r, nodes[:other], backoff(pause, e.random()))
+		nodes = nodes[other:]
 	}
 }

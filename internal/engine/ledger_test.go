@@ -16,6 +16,7 @@ type ledger struct {
 	runs  []*record // by position, from 1
 	open  int64
 	plans map[orca.PlanHash]*orca.PlanContent
+	keys  map[string]orca.Accepted
 	// broken are rules that a core broke: every one of them is a defect.
 	broken []string
 	// finished is called, with the lock held, with each run that finished; nil for nobody.
@@ -28,13 +29,19 @@ type record struct {
 	outcomes []orca.Outcome
 }
 
-func newLedger() *ledger { return &ledger{plans: map[orca.PlanHash]*orca.PlanContent{}} }
+func newLedger() *ledger {
+	return &ledger{plans: map[orca.PlanHash]*orca.PlanContent{}, keys: map[string]orca.Accepted{}}
+}
 
 func (l *ledger) rule(format string, args ...any) {
 	l.broken = append(l.broken, fmt.Sprintf(format, args...))
 }
 
 func (l *ledger) accept(e *orca.Emission) orca.Accepted {
+	if a, used := l.keys[e.Key.Key]; used {
+		a.Replayed = true
+		return a
+	}
 	p := orca.Position(len(l.runs) + 1)
 	r := &record{OpenRun: openRunOf(*e, orca.Accepted{Window: p, Position: p}), outcomes: e.Outcomes}
 	r.State = e.End
@@ -45,7 +52,11 @@ func (l *ledger) accept(e *orca.Emission) orca.Accepted {
 	} else {
 		l.finish(r)
 	}
-	return orca.Accepted{Window: p, Position: p, Status: e.Status}
+	a := orca.Accepted{Window: p, Position: p, Status: e.Status}
+	if e.Key.Key != "" {
+		l.keys[e.Key.Key] = a
+	}
+	return a
 }
 
 func (l *ledger) settle(s *orca.Settlement) {
@@ -95,6 +106,10 @@ type session struct {
 	writeFault func(*write) (kept bool, err error)
 	// readFault is asked for each read, and may take its time; the answer is older than that. Nil for no faults.
 	readFault func() error
+	// hidden runs are committed and not seen by reads.
+	hidden map[orca.Position]bool
+	// loads counts the calls of OpenRuns.
+	loads int
 
 	mu    sync.Mutex
 	queue []*write
@@ -222,12 +237,13 @@ func (s *session) OpenRuns(ctx context.Context, after orca.Position, limit int) 
 func (s *session) openRuns(after orca.Position, limit int) []orca.OpenRun {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
+	s.loads++
 	var open []orca.OpenRun
 	for _, r := range s.runs[min(int(after), len(s.runs)):] {
 		if len(open) == limit {
 			break
 		}
-		if r.State != orca.RunOpen {
+		if r.State != orca.RunOpen || s.hidden[r.Position] {
 			continue
 		}
 		o := r.OpenRun

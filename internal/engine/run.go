@@ -57,6 +57,8 @@ type node struct {
 	attempts int
 	// unbuilt counts the requests in a row whose inputs could not be put together.
 	unbuilt int
+	// pause before the next request: that after so many attempts.
+	pause int
 	// sent is when the newest counted attempt without a result went out.
 	sent orca.Time
 	// readers are the dependents that are not settled.
@@ -115,16 +117,17 @@ func (e *Engine) markReady(r *run, nodes []int) {
 	}
 }
 
-// delay makes a node ready again after d, in the end of this turn when d is zero.
-func (e *Engine) delay(r *run, i int, d time.Duration) {
-	n := &r.nodes[i]
-	again := func() {
-		if n.phase == delayed {
-			n.phase = waiting
-			e.markReady(r, []int{i})
-		}
+// delay makes nodes ready again after d, in the end of this turn when d is zero.
+func (e *Engine) delay(r *run, nodes []int, d time.Duration) {
+	for _, i := range nodes {
+		r.nodes[i].phase = delayed
 	}
-	n.phase = delayed
+	again := func() {
+		for _, i := range nodes {
+			r.nodes[i].phase = waiting
+		}
+		e.markReady(r, nodes)
+	}
 	if d == 0 {
 		again()
 		return
