@@ -103,9 +103,11 @@ func TestRunsBeyondTheRoomBesideALoadAreRows(t *testing.T) {
 			c.emit()
 		}
 		c.counts(6, 0)
-		if n := len(c.admission.tail); n > 3 {
-			t.Errorf("%d runs are in memory beside a load of 3", n)
-		}
+		c.look(func() {
+			if n := len(c.admission.tail); n > 3 {
+				t.Errorf("%d runs are in memory beside a load of 3", n)
+			}
+		})
 		c.pass(10 * time.Second)
 		calls := c.expect("1 p: A", "2 p: A", "3 p: A")
 		c.counts(6, 3)

@@ -113,6 +113,13 @@ func (c *core) pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// look runs f in the loop.
+func (c *core) look(f func()) {
+	done := make(chan struct{})
+	c.inbox.post(func() { defer close(done); f() })
+	<-done
+}
+
 // desk is a fleet that does nothing: calls stay on it until the test takes them.
 type desk struct {
 	mu    sync.Mutex
