@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -54,9 +52,8 @@ func (e *emission) offer(ctx context.Context) (*core, answer, error) {
 	out := metadata.AppendToOutgoingContext(ctx, "idempotency-key", e.key)
 	status, err := core.windows.EmitWindow(out, e.window, grpc.Header(&header))
 	if err != nil {
-		err = e.knownTypes(ctx, core, core.explain(err))
 		core.close()
-		return nil, answer{}, err
+		return nil, answer{}, core.explain(err)
 	}
 	return core, answer{strings.Join(header.Get("orca-window-id"), ""), status.GetStatus()}, nil
 }
@@ -123,51 +120,4 @@ func (p *pauses) pause(ctx context.Context, least time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// knownTypes adds to the refusal of an unknown window type which ones there are. It is a help only: where the core does
-// not tell, nothing is added.
-func (e *emission) knownTypes(ctx context.Context, core *core, refused error) error {
-	if code(refused) != codes.NotFound {
-		return refused
-	}
-	versions := map[string][]string{}
-	for a, err := range core.algorithms(ctx, typeView{}, true) {
-		if err != nil {
-			return refused
-		}
-		if t := a.WindowType; !slices.Contains(versions[t.Name], t.Version) {
-			versions[t.Name] = append(versions[t.Name], t.Version)
-		}
-	}
-	if help := describeTypes(e.window.GetWindowTypeName(), versions); help != "" {
-		return fmt.Errorf("%w; %s", refused, help)
-	}
-	return refused
-}
-
-// describeTypes says which of the known types, as versions by name, was probably meant: another version of that name,
-// else a name that is close, else any.
-func describeTypes(name string, versions map[string][]string) string {
-	const shown = 5
-	names := slices.Sorted(maps.Keys(versions))
-	if len(names) == 0 {
-		return "no algorithm is registered yet: start a processor first"
-	}
-	text := "known are "
-	if versions[name] != nil {
-		names = []string{name}
-	} else if near := closest(name, names); len(near) > 0 {
-		names, text = near, "did you mean "
-	}
-	var refs []string
-	for _, n := range names {
-		for _, v := range slices.Sorted(slices.Values(versions[n])) {
-			refs = append(refs, n+"@"+v)
-		}
-	}
-	if len(refs) > shown {
-		refs = append(refs[:shown], "…")
-	}
-	return text + strings.Join(refs, ", ")
 }

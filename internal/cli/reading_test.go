@@ -107,6 +107,17 @@ func TestGraphOfAnEmptyCore(t *testing.T) {
 	transcript(t, "graph_empty", (&fakeCore{}).start(t), "graph", "graph --json", "graph --format dot")
 }
 
+// A core refuses cycles; one that does not must not hang whoever looks at it.
+func TestGraphOfACycle(t *testing.T) {
+	t.Parallel()
+	f := dag()
+	usage := f.algorithms[1].GetAlgorithm()
+	usage.Dependencies = []*pb.AlgorithmDependency{{Name: "Health", Version: "1.0.0", ProcessorName: "score"}}
+	if got := orca(t, f.start(t), "graph"); got.Code != 0 || got.Err != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // infos are some windows, in every state.
 func infos() []*pb.WindowInfo {
 	window := func(host string, minute string) *pb.Window {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,14 +112,14 @@ func TestServeFinishesWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	entered, told := make(chan struct{}), make(chan struct{})
+	l := &closable{Listener: listen(t), closed: make(chan struct{})}
+	entered := make(chan struct{})
 	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-r.Context().Done() // the request learns that the core stops
-		close(told)
+		<-l.closed           // and is not cut off when new ones are turned away
 		_, _ = io.WriteString(w, "finished")
 	})
-	l := listen(t)
 	served := make(chan error, 1)
 	go func() { served <- Serve(ctx, l, slow) }()
 
@@ -126,7 +127,6 @@ func TestServeFinishesWhatIsUnderWay(t *testing.T) {
 	go func() { body <- get(l.Addr().String()) }()
 	<-entered
 	stop()
-	<-told
 	if got := <-body; got != "finished" {
 		t.Errorf("the request under way got %q", got)
 	}
@@ -136,6 +136,19 @@ func TestServeFinishesWhatIsUnderWay(t *testing.T) {
 	if got := get(l.Addr().String()); !strings.Contains(got, "refused") {
 		t.Errorf("after the stop got %q, want a refused connection", got)
 	}
+}
+
+// closable is a listener that tells when it is closed.
+type closable struct {
+	net.Listener
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *closable) Close() error {
+	err := l.Listener.Close()
+	l.once.Do(func() { close(l.closed) })
+	return err
 }
 
 // get returns the body at / of an address, or the error as text.
