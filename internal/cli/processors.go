@@ -105,7 +105,7 @@ var processorTable = table[processorView]{
 		for _, i := range p.Instances {
 			lines = append(lines, []string{
 				p.Name, p.Project, i.Address, shorten(oneLine(i.Runtime), 20), i.State,
-				strconv.Itoa(int(i.Algorithms)), strconv.Itoa(int(i.InFlight)), queued, i.LastSeen, shorten(oneLine(i.Reason), shownReason),
+				strconv.Itoa(int(i.Algorithms)), strconv.Itoa(int(i.InFlight)), queued, brief(i.LastSeen), shorten(oneLine(i.Reason), shownReason),
 			})
 		}
 		return lines

@@ -79,7 +79,7 @@ func (s *shell) printStatus(v statusView, up time.Duration) error {
 		{"ready", "yes"},
 	}
 	if v.StartedAt != "" {
-		lines = append(lines, []string{"up", fmt.Sprintf("%s, since %s", up.Round(time.Second), v.StartedAt)})
+		lines = append(lines, []string{"up", fmt.Sprintf("%s, since %s", up.Round(time.Second), brief(v.StartedAt))})
 	}
 	if !v.Ready {
 		lines[3][1] = "no: " + v.NotReady

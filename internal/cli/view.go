@@ -143,3 +143,13 @@ func stamp(t *timestamppb.Timestamp) string {
 	}
 	return t.AsTime().Format(time.RFC3339Nano)
 }
+
+// brief shortens a time of day to the millisecond, for tables: when something happened, as against the event time of a
+// window, which is shown exactly.
+func brief(stamp string) string {
+	t, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		return stamp
+	}
+	return t.Truncate(time.Millisecond).Format(time.RFC3339Nano)
+}

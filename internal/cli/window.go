@@ -72,7 +72,7 @@ func (s *shell) printWindow(a *pb.GetWindowResponse) error {
 		{"time", v.TimeFrom + " to " + v.TimeTo},
 		{"origin", v.Origin},
 		{"metadata", string(v.Metadata)},
-		{"accepted", v.AcceptedAt},
+		{"accepted", brief(v.AcceptedAt)},
 		{"run", runText(a.GetRun())},
 	}
 	if v.NewestRevision > a.GetRun().GetRevision() {

@@ -102,10 +102,10 @@ var windowTable = table[windowView]{
 	lines: func(w windowView) [][]string {
 		line := []string{w.ID, w.WindowType.String(), w.TimeFrom, w.TimeTo, shorten(w.Origin, shownText), metadataText(w.Metadata)}
 		if w.Run == nil {
-			return [][]string{append(line, "", "", "", w.AcceptedAt)}
+			return [][]string{append(line, "", "", "", brief(w.AcceptedAt))}
 		}
 		settled := fmt.Sprintf("%d/%d", w.Run.Settled, w.Run.Nodes)
-		return [][]string{append(line, w.Run.State, settled, fmt.Sprint(w.Run.Revision), w.AcceptedAt)}
+		return [][]string{append(line, w.Run.State, settled, fmt.Sprint(w.Run.Revision), brief(w.AcceptedAt))}
 	},
 }
 
