@@ -99,20 +99,50 @@ func TestAddressTakenRetiresWhatOnlyItAnnounced(t *testing.T) {
 	w := newWorld(t)
 	w.register(registration("old", "localhost:1", algorithm(id("old", "Mean")), algorithm(id("old", "Best"))))
 	w.register(registration("old", "localhost:2", algorithm(id("old", "Mean"))))
-	expect(t, "states", map[string]string{"old/Mean": "active", "old/Best": "active"}, w.states())
-	message := w.register(registration("new", "localhost:1"))
+	w.register(registration("pits", "localhost:3", algorithm(id("pits", "Stop"))))
+	w.forget("localhost:3")
+	expect(t, "states", map[string]string{"old/Mean": "active", "old/Best": "active", "pits/Stop": "active"}, w.states())
+	message := w.register(registration("pits", "localhost:1"))
 	expectMessage(t, message, `address localhost:1 was taken from processor "old". `+
-		`retired, since nobody announces them any more: Best 1.0.0 of processor "old"`)
-	expect(t, "states", map[string]string{"old/Mean": "active", "old/Best": "retired"}, w.states())
+		`retired, since nobody announces them any more: Best 1.0.0 of processor "old"; Stop 1.0.0 of processor "pits"`)
+	expect(t, "states", map[string]string{"old/Mean": "active", "old/Best": "retired", "pits/Stop": "retired"}, w.states())
+}
+
+func TestAnAddressWithoutAlgorithmsChangesHandsToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.register(registration("old", "localhost:1"))
+	expectMessage(t, w.register(registration("new", "localhost:1")), `address localhost:1 was taken from processor "old"`)
+	if i := w.Snapshot().Instances(); len(i) != 1 || i[0].Processor != "new" {
+		t.Errorf("instances %+v", i)
+	}
+}
+
+func TestAnotherSchemeIsTakenOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.register(registration("stats", "localhost:1"))
+	w.register(registration("stats", "grpcs://localhost:1"))
+	if i := w.Snapshot().Instances(); len(i) != 1 || i[0].Connection != "grpcs://localhost:1" {
+		t.Errorf("instances %+v", i)
+	}
 }
 
 func TestEmptyListWithdrawsAll(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.register(registration("stats", "localhost:1", algorithm(id("stats", "Mean")), algorithm(id("stats", "Best"))))
+	var algorithms []orca.Algorithm
+	var names []string
+	for _, name := range []string{"Best", "Fast", "Gap", "Mean", "Slow"} {
+		algorithms = append(algorithms, algorithm(id("stats", name)))
+		names = append(names, name+` 1.0.0 of processor "stats"`)
+	}
+	w.register(registration("stats", "localhost:1", algorithms...))
 	message := w.register(registration("stats", "localhost:1"))
-	expectMessage(t, message, `retired, since nobody announces them any more: Best 1.0.0 of processor "stats"; Mean 1.0.0 of processor "stats"`)
-	expect(t, "states", map[string]string{"stats/Mean": "retired", "stats/Best": "retired"}, w.states())
+	expectMessage(t, message, "retired, since nobody announces them any more: "+strings.Join(names, "; "))
+	for name, state := range w.states() {
+		expect(t, name, "retired", state)
+	}
 	expect(t, "plan", []string{}, w.planned())
 	known, _ := w.Snapshot().Algorithm(id("stats", "Mean"))
 	if known.RetiredAt != 2 {
@@ -215,6 +245,11 @@ func TestWithinOneVersionNeverChanges(t *testing.T) {
 			fields(car, orca.MetadataField{Name: "pilot", NoStore: true}),
 			`window type Lap 1.0.0 has other metadata fields: field "driver" is there only in the registry; field "pilot" is there only in this registration` + bump,
 		},
+		"all fields": {
+			fields(orca.MetadataField{Name: "a"}, orca.MetadataField{Name: "e"}, orca.MetadataField{Name: "c"}),
+			`window type Lap 1.0.0 has other metadata fields: field "a" is there only in this registration; field "c" is there only in this registration; ` +
+				`field "car" is there only in the registry; field "driver" is there only in the registry; field "e" is there only in this registration` + bump,
+		},
 		"filter taken away": {fields(orca.MetadataField{Name: "car"}, driver), `window type Lap 1.0.0 has other metadata fields: field "car" is marked filter only in the registry` + bump},
 		"filter added": {
 			fields(car, orca.MetadataField{Name: "driver", NoStore: true, Filter: true}),
@@ -295,6 +330,30 @@ func TestTheOrderOfFieldsIsNoChange(t *testing.T) {
 	w.register(registration("stats", "localhost:1", on(reversed, mean), algorithm(id("stats", "Best"))))
 	known, _ := w.Snapshot().Algorithm(mean.ID)
 	expect(t, "Mean", mean, known.Algorithm)
+	// The order stays that of the first, also where something else changes.
+	patched := registration("stats", "localhost:1", on(reversed, mean))
+	patched.Runtime = "go1.27"
+	w.register(patched)
+	known, _ = w.Snapshot().Algorithm(mean.ID)
+	expect(t, "Mean", orca.KnownAlgorithm{Algorithm: mean, Runtime: "go1.27"}, known.KnownAlgorithm)
+}
+
+// Each definition keeps the words that it was announced with; the window type has those of the newest registration.
+func TestDescriptionsOfAWindowTypeAreThoseOfTheirAnnouncer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := lap
+	other.Description = "once round the track"
+	mean, best := algorithm(id("stats", "Mean")), on(other, algorithm(id("health", "Best")))
+	w.register(registration("stats", "localhost:1", mean))
+	w.register(registration("health", "localhost:2", best))
+	w.register(registration("stats", "localhost:1"))
+	windowType, _ := w.Snapshot().WindowType(lap.ID)
+	expect(t, "window type", other, windowType)
+	known, _ := w.Snapshot().Algorithm(mean.ID)
+	expect(t, "Mean", mean, known.Algorithm)
+	known, _ = w.Snapshot().Algorithm(best.ID)
+	expect(t, "Best", best, known.Algorithm)
 }
 
 func TestWaiting(t *testing.T) {
@@ -507,7 +566,8 @@ func TestAFilterFieldOfOneTypeOnlyIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	unfiltered := season
 	unfiltered.Fields = []orca.MetadataField{{Name: "car"}, {Name: "year"}}
-	best := on(unfiltered, algorithm(id("stats", "Best"), id("laps", "Mean")))
+	best := on(unfiltered, algorithm(id("stats", "Best"), id("laps", "Mean"), id("laps", "Mean")))
+	best.Dependencies[1].Lookback.Range.Count = 3 // needed twice, warned of once
 	mean := algorithm(id("laps", "Mean"))
 	const edge = `(Season 1.0.0) depends on Mean 1.0.0%s (Lap 1.0.0), and only one of the two window types marks "car" filter`
 

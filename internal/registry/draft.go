@@ -91,8 +91,8 @@ func (d *draft) retire(processor string, now orca.Time) []orca.AlgorithmID {
 	return retired
 }
 
-// unchanged reports whether nothing would be written.
+// unchanged reports whether a registration has nothing to write.
 func (d *draft) unchanged() bool {
 	c := &d.change
-	return len(c.WindowTypes)+len(c.Processors)+len(c.Algorithms)+len(c.Instances)+len(c.Forgotten) == 0
+	return len(c.WindowTypes)+len(c.Processors)+len(c.Algorithms)+len(c.Instances) == 0
 }

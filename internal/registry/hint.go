@@ -46,16 +46,14 @@ func (s *Snapshot) hint(id orca.WindowTypeID) string {
 	return "known are " + strings.Join(all, "; ")
 }
 
-// nearest returns the name that differs least, when it could be a slip of the keyboard: at most a third of it.
+// nearest returns the name that differs least, upper and lower case aside, when it could be a slip of the keyboard: at
+// most a third of it.
 func nearest(name string, names []string) string {
 	if len(names) > maxHintNames {
 		names = names[:maxHintNames]
 	}
 	best, least := "", len([]rune(name))/3+1
 	for _, candidate := range names {
-		if strings.EqualFold(candidate, name) {
-			return candidate
-		}
 		if d := distance(strings.ToLower(name), strings.ToLower(candidate), least); d < least {
 			best, least = candidate, d
 		}

@@ -60,6 +60,7 @@ func drawAlgorithms(t *rapid.T, processor string) []orca.Algorithm {
 			a.WindowType = season
 		}
 		a.Description = rapid.SampledFrom([]string{"", "first", "second"}).Draw(t, "description")
+		a.WindowType.Description = rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "words")
 		a.WindowType.Fields = rapid.Permutation(a.WindowType.Fields).Draw(t, "fields")
 		if i > 0 {
 			for range rapid.IntRange(0, 2).Draw(t, "dependencies") {
@@ -207,11 +208,8 @@ func TestTheOrderOfRegistrationDoesNotMatter(t *testing.T) {
 		var all []orca.Registration
 		for i, p := range processors {
 			r := registration(p, fmt.Sprintf("h:%d", i), drawAlgorithms(t, p)...)
-			for j := range r.Algorithms { // which processor's words hold depends on the order, as does whose order of fields
-				r.Algorithms[j].WindowType.Fields = algorithm(r.Algorithms[j].ID).WindowType.Fields
-				if r.Algorithms[j].WindowType.ID == season.ID {
-					r.Algorithms[j].WindowType = season
-				}
+			for j := range r.Algorithms { // whose words hold depends on the order, as does whose order of fields
+				r.Algorithms[j].WindowType = map[orca.WindowTypeID]orca.WindowType{lap.ID: lap, season.ID: season}[r.Algorithms[j].WindowType.ID]
 			}
 			all = append(all, r)
 		}

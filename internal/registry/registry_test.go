@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 	"github.com/orca-telemetry/orca/internal/registry"
@@ -281,50 +282,72 @@ func TestLookingAtAnUnchangedRegistryLoadsNothing(t *testing.T) {
 // gated is a store whose looks wait for the test.
 type gated struct {
 	*memory
-	looks chan chan struct{}
+	looks chan error // what a look ends with
+	begun int        // looks, one after another
 }
 
-func (s gated) RegistryVersion(context.Context) (int64, error) {
-	leave := make(chan struct{})
-	s.looks <- leave
-	<-leave
-	return s.version(), nil
+func (s *gated) RegistryVersion(ctx context.Context) (int64, error) {
+	s.begun++
+	select {
+	case err := <-s.looks:
+		return s.version(), err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 }
 
 func TestLooksAtTheStoreAreShared(t *testing.T) {
 	t.Parallel()
-	store := gated{&memory{}, make(chan chan struct{})}
-	r := registry.New(registry.Config{Store: store})
-	var waiting sync.WaitGroup
-	refresh := func() {
-		if err := r.Refresh(context.Background()); err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		store := &gated{memory: &memory{}, looks: make(chan error)}
+		r := registry.New(registry.Config{Store: store})
+		ends := make(chan error, 100)
+		refresh := func(ctx context.Context) {
+			go func() { ends <- r.Refresh(ctx) }()
+			synctest.Wait() // in this order
 		}
-	}
-	waiting.Go(refresh)
-	first := <-store.looks
-	for range 99 {
-		waiting.Go(refresh)
-	}
-	close(first)
-	// Whoever came after the first look began needs a later one. Of those that already wait, one looks for all, so that
-	// a look follows for each group at most; goroutines that start late may form groups of their own.
-	done := make(chan struct{})
-	go func() { waiting.Wait(); close(done) }()
-	looks := 1
-	for {
-		select {
-		case leave := <-store.looks:
-			looks++
-			close(leave)
-			continue
-		case <-done:
+		refresh(t.Context())
+		for range 99 {
+			refresh(t.Context())
 		}
-		break
-	}
-	if looks < 2 || looks > 100 {
-		t.Errorf("%d looks for 100 callers", looks)
-	}
+		store.looks <- nil
+		synctest.Wait()
+		expect(t, "looks when the first is over", 2, store.begun)
+		failed := errors.New("the disk is gone")
+		store.looks <- failed
+		synctest.Wait()
+		expect(t, "looks", 2, store.begun)
+		expect(t, "first answer", nil, <-ends)
+		for range 99 {
+			if err := <-ends; !errors.Is(err, failed) {
+				t.Errorf("error %v", err)
+			}
+		}
+	})
+}
+
+func TestALookThatSomebodyGaveUpSaysNothingToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &gated{memory: &memory{}, looks: make(chan error)}
+		r := registry.New(registry.Config{Store: store})
+		impatient, giveUp := context.WithCancel(t.Context())
+		ends := make(chan error, 3)
+		for _, ctx := range []context.Context{t.Context(), impatient, t.Context()} {
+			go func() { ends <- r.Refresh(ctx) }()
+			synctest.Wait()
+		}
+		store.looks <- nil
+		expect(t, "first answer", nil, <-ends)
+		synctest.Wait()
+		giveUp()
+		if err := <-ends; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		store.looks <- nil
+		expect(t, "last answer", nil, <-ends)
+		expect(t, "looks", 3, store.begun)
+	})
 }
 
 func TestNotRegisteredSaysWhatIsKnown(t *testing.T) {
