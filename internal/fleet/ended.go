@@ -7,96 +7,77 @@ import (
 )
 
 // ended gives back the place of a request and decides what becomes of the algorithms that have no result: back to the
-// queue where it says nothing about them, else to the engine.
+// queue where its end says nothing about them, else to the engine. Whoever calls it looks at the queue next.
 func (p *pool) ended(r *request, e end) {
-	p.mu.Lock()
 	in := r.instance
-	others := in.inFlight - 1 // that were under way at its end
+	p.mu.Lock()
 	in.inFlight--
 	in.soloing = false
-	var reports []orca.CallEnd
+	broke := e.code == codes.Unavailable && in.broke(e.reason)
 	if e.kind == 0 {
-		reports = p.putBack(r, e, others)
-	} else {
-		if e.kind == orca.EndLost {
-			p.lost(in, e)
-		}
-		in.relax(e)
-		reports = r.report(e)
+		e.kind = p.putBack(r, e)
 	}
-	if in.inFlight == 0 {
-		select {
-		case in.idle <- struct{}{}:
-		default:
-		}
+	if e.kind == orca.EndComplete {
+		in.relax()
 	}
 	p.mu.Unlock()
-	for _, report := range reports {
-		r.part.call.End(report)
+
+	if broke {
+		in.log(orca.Unreachable, e.reason)
 	}
-	p.fleet.inFlight.add(-1)
-	p.signal()
+	if e.kind == 0 && e.code == codes.Unimplemented {
+		r.log().Warn("an instance does not have algorithms that it announced; it gets no such work until it registers again",
+			"algorithm", r.part.algorithms[0].ID.String(), "of", len(r.part.algorithms), "answer", e.reason)
+	}
+	if e.kind != 0 {
+		for _, report := range r.report(e) {
+			r.part.call.End(report)
+		}
+	}
+	in.work.Done()
+	p.fleet.gate.leave()
 }
 
-// putBack queues a request again that the instance did not begin to work on. The lock is held.
-func (p *pool) putBack(r *request, e end, others int) []orca.CallEnd {
-	in, pt := r.instance, r.part
+// putBack queues a request again that the instance did not begin to work on, and returns zero, or the kind of its end
+// when it is not to be tried any more. The lock is held.
+func (p *pool) putBack(r *request, e end) orca.CallEndKind {
 	switch e.code {
-	case codes.Unimplemented:
-		if in.unimplemented == nil {
-			in.unimplemented = map[orca.AlgorithmID]bool{}
-		}
-		for _, a := range pt.algorithms {
-			in.unimplemented[a.ID] = true
-		}
-		p.fleet.cfg.Log.Warn("an instance does not have algorithms that it announced; it gets no such work until it registers again",
-			"processor", p.name, "instance", in.address, "algorithm", pt.first().String(), "answer", e.reason)
-		p.queue.push(pt)
 	case codes.ResourceExhausted:
-		return p.pushBack(r, e, others)
-	default: // not reached
-		p.lost(in, e)
-		p.queue.push(pt)
+		return p.refused(r)
+	case codes.Unimplemented:
+		r.instance.deny(r.part.algorithms)
 	}
-	return nil
+	p.queue.push(r.part)
+	return 0
 }
 
-// pushBack handles an instance that says that it has too much. While other work is in flight there, that is why;
-// after two such answers the request goes out alone, its algorithms one by one, and then its inputs are too large.
-func (p *pool) pushBack(r *request, e end, others int) []orca.CallEnd {
+// refused handles an instance that says that it has too much. While other work is in flight there, that is why, and it
+// gets less. A request that was refused twice goes out with nothing else in flight, its algorithms one by one; one
+// that is refused even so is too large. The lock is held.
+func (p *pool) refused(r *request) orca.CallEndKind {
+	const chances = 2
 	in, pt := r.instance, r.part
-	if pt.solo && len(pt.algorithms) == 1 && others == 0 {
-		e.kind = orca.EndTooLarge
-		return r.report(e)
-	}
-	in.limit = max(1, min(in.limit, others))
+	alone := in.inFlight == 0
+	in.restrain()
 	pt.refusals++
-	if others == 0 || pt.refusals >= 2 {
-		for _, a := range pt.algorithms {
-			p.queue.push(&part{call: pt.call, algorithms: []orca.CalledAlgorithm{a}, solo: true})
+	again := []*part{pt}
+	switch {
+	case pt.refusals > chances:
+		return orca.EndTooLarge
+	case pt.refusals == chances:
+		again = nil
+		for i := range pt.algorithms {
+			again = append(again, &part{call: pt.call, algorithms: pt.algorithms[i : i+1], solo: true, refusals: chances})
 		}
-		return nil
 	}
-	p.queue.push(pt)
-	return nil
-}
-
-// lost takes an instance that broke down out of the pool until it answers SERVING. The lock is held.
-func (p *pool) lost(in *instance, e end) {
-	select {
-	case <-in.gone:
-		return
-	default:
+	for _, pt := range again {
+		if alone { // nothing of ours will end and make room, so only time can help
+			p.later(pt)
+		} else {
+			p.queue.push(pt)
+		}
 	}
-	in.setState(orca.Unreachable, e.reason)
-	in.probeSoon()
-}
-
-// relax lets the limit grow back by one with each request that was worked on. The lock is held.
-func (in *instance) relax(e end) {
-	if e.kind == orca.EndComplete && in.limit < in.pool.fleet.cfg.MaxInFlight {
-		in.limit++
-	}
+	return 0
 }
 
 // report makes the reports on what has no result: one for all, and one for each algorithm whose result was unreadable.
@@ -104,13 +85,16 @@ func (r *request) report(e end) []orca.CallEnd {
 	if len(r.missing) == 0 {
 		return nil
 	}
-	base := orca.CallEnd{Kind: e.kind, Reason: e.reason, Sent: r.sent, Served: r.served, Alone: len(r.part.algorithms) == 1}
 	var reports []orca.CallEnd
-	rest := base
+	all := orca.CallEnd{Kind: e.kind, Reason: e.reason, Sent: r.sent, Alone: len(r.part.algorithms) == 1}
+	if r.sent != 0 {
+		all.Served = r.served
+	}
+	rest := all
 	for _, id := range r.missing {
-		if reason, ok := r.invalid[id]; ok {
-			one := base
-			one.Missing, one.Reason = []orca.AlgorithmID{id}, "the result cannot be read: "+reason
+		if problem, ok := r.unreadable[id]; ok {
+			one := all
+			one.Missing, one.Reason = []orca.AlgorithmID{id}, "the result cannot be read: "+problem
 			reports = append(reports, one)
 			continue
 		}

@@ -2,8 +2,16 @@
 // heartbeats, the queue of calls per processor, and the requests under way. It decides where and when a call goes, and
 // reports what came back; what that means for a run, the engine decides.
 //
-// It knows the contract's messages only to send and receive them. It must not read the ledger or the registry: inputs
-// come from Call.Build, instances from Sync.
+// Each processor is a pool: one mutex guards its queue and the state of its instances. What can change whether a
+// request may begin (a call, an announcement, a health check, the end of a request) happens under that mutex and is
+// followed by a look at the queue, so that no change goes unnoticed. A part of a call is always in exactly one place:
+// in the queue, put off, reserved at an instance, or in a request.
+//
+// Goroutines: Run has one for each pool, and pools have one for each instance, which checks its health, and one for
+// each request. All end before Run returns.
+//
+// The package knows the contract's messages only to send and receive them. It must not read the ledger or the
+// registry: inputs come from Call.Build, instances from Sync.
 package fleet
 
 import (
@@ -22,22 +30,26 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/orca-telemetry/orca/internal/orca"
+	"github.com/orca-telemetry/orca/internal/wire"
 )
 
 // Config of a Fleet. The zero value works.
 type Config struct {
 	// Log receives what instances do wrong; default none.
 	Log *slog.Logger
-	// Now is the clock of LastSeen; default the system's.
+	// Now is the clock of LastSeen, Sent and Served; default the system's.
 	Now func() orca.Time
-	// Heartbeat is the pause between two health checks of a serving instance; default 5 s.
+	// Heartbeat is the time from one health check of a serving instance to the next, and the limit of each; default 5 s.
 	Heartbeat time.Duration
-	// Probe is the pause between two health checks of an instance that does not serve while work waits; default 1 s.
+	// Probe is the time from one health check to the next of an instance that answers and does not serve, while work
+	// waits. A request that an idle instance had no room for is put off for as long. Default 1 s.
 	Probe time.Duration
 	// MaxInFlight bounds the requests under way at one instance; default 32.
 	MaxInFlight int
 	// ExecutionTimeout bounds the wait for the next result of a request; default 15 min.
 	ExecutionTimeout time.Duration
+	// CloseGrace is how long a stream may stay open after it gave every result; default 5 s.
+	CloseGrace time.Duration
 	// MaxMessageSize bounds one message in bytes, both ways; default 64 MiB.
 	MaxMessageSize int
 	// OmitLegacyFields leaves the deprecated request fields out; default false.
@@ -53,30 +65,27 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = func() orca.Time { return orca.TimeOf(time.Now()) }
 	}
-	if c.Heartbeat <= 0 {
-		c.Heartbeat = 5 * time.Second
-	}
-	if c.Probe <= 0 {
-		c.Probe = time.Second
-	}
-	if c.MaxInFlight <= 0 {
-		c.MaxInFlight = 32
-	}
-	if c.ExecutionTimeout <= 0 {
-		c.ExecutionTimeout = 15 * time.Minute
-	}
-	if c.MaxMessageSize <= 0 {
-		c.MaxMessageSize = 64 << 20
-	}
+	setDefault(&c.Heartbeat, 5*time.Second)
+	setDefault(&c.Probe, time.Second)
+	setDefault(&c.MaxInFlight, 32)
+	setDefault(&c.ExecutionTimeout, 15*time.Minute)
+	setDefault(&c.CloseGrace, 5*time.Second)
+	setDefault(&c.MaxMessageSize, 64<<20)
 	return c
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
 }
 
 // Fleet carries out calls. Make it with New; all methods are safe for concurrent use.
 type Fleet struct {
-	cfg      Config
-	execs    execIDs
-	draining atomic.Bool
-	inFlight inFlight
+	cfg     Config
+	encoder wire.Encoder
+	execs   execIDs
+	gate    gate
 
 	mu    sync.Mutex
 	pools map[string]*pool // by processor name; a pool stays once it is there
@@ -87,25 +96,22 @@ type Fleet struct {
 
 // New returns a fleet without instances that does nothing until Run.
 func New(cfg Config) *Fleet {
-	return &Fleet{
-		cfg: cfg.withDefaults(), execs: newExecIDs(), inFlight: newInFlight(),
-		pools: map[string]*pool{}, wake: make(chan struct{}, 1),
-	}
+	return &Fleet{cfg: cfg.withDefaults(), execs: newExecIDs(), pools: map[string]*pool{}, wake: make(chan struct{}, 1)}
 }
 
 // Run serves until ctx is cancelled, which also cancels the requests under way, and returns when nothing of the fleet
-// runs any more.
+// runs any more. Calls that are still queued then are not reported. It is called once.
 func (f *Fleet) Run(ctx context.Context) error {
 	var pools sync.WaitGroup
 	defer pools.Wait()
 	for {
+		for _, p := range f.takeStarted() {
+			pools.Go(func() { p.run(ctx) })
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-f.wake:
-		}
-		for _, p := range f.takeStarted() {
-			pools.Go(func() { p.run(ctx) })
 		}
 	}
 }
@@ -118,12 +124,15 @@ func (f *Fleet) takeStarted() []*pool {
 	return started
 }
 
-// Submit queues a call. It never waits.
+// Submit queues a call. It never waits. A call of no algorithms is none.
 func (f *Fleet) Submit(c *orca.Call) {
-	f.pool(c.Processor).submit(c)
+	if len(c.Algorithms) > 0 {
+		f.pool(c.Processor).submit(c)
+	}
 }
 
-// Sync makes the given instances the fleet. Those that are gone get no new work and finish what they have.
+// Sync makes the given instances the fleet. Those that are gone get no new work and finish what they have. An instance
+// with a new RegisteredAt has registered again: it is checked at once, and what it denied or refused before is forgotten.
 func (f *Fleet) Sync(instances []orca.Instance) {
 	byProcessor := map[string][]orca.Instance{}
 	for _, in := range instances {
@@ -132,37 +141,24 @@ func (f *Fleet) Sync(instances []orca.Instance) {
 	for name := range byProcessor {
 		f.pool(name)
 	}
-	f.mu.Lock()
-	pools := make([]*pool, 0, len(f.pools))
-	for _, p := range f.pools {
-		pools = append(pools, p)
-	}
-	f.mu.Unlock()
-	for _, p := range pools {
+	for _, p := range f.sorted() {
 		p.sync(byProcessor[p.name])
 	}
 }
 
-// Drain lets no further request begin and returns when none is under way, or with ctx's error.
+// Drain lets no further request begin, ever, and returns when none is under way, or with ctx's error.
 func (f *Fleet) Drain(ctx context.Context) error {
-	f.draining.Store(true)
 	select {
-	case <-f.inFlight.whenIdle():
+	case <-f.gate.shut():
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%d requests are still under way: %w", f.inFlight.count(), ctx.Err())
+		return fmt.Errorf("%d requests are still under way: %w", f.gate.count(), ctx.Err())
 	}
 }
 
 // Status returns what is known of every processor, by name.
 func (f *Fleet) Status() []orca.ProcessorStatus {
-	f.mu.Lock()
-	pools := make([]*pool, 0, len(f.pools))
-	for _, p := range f.pools {
-		pools = append(pools, p)
-	}
-	f.mu.Unlock()
-	slices.SortFunc(pools, func(a, b *pool) int { return strings.Compare(a.name, b.name) })
+	pools := f.sorted()
 	status := make([]orca.ProcessorStatus, len(pools))
 	for i, p := range pools {
 		status[i] = p.status()
@@ -178,12 +174,29 @@ func (f *Fleet) pool(name string) *pool {
 		p = newPool(f, name)
 		f.pools[name] = p
 		f.started = append(f.started, p)
-		select {
-		case f.wake <- struct{}{}:
-		default:
-		}
+		token(f.wake)
 	}
 	return p
+}
+
+// sorted returns the pools by name.
+func (f *Fleet) sorted() []*pool {
+	f.mu.Lock()
+	pools := make([]*pool, 0, len(f.pools))
+	for _, p := range f.pools {
+		pools = append(pools, p)
+	}
+	f.mu.Unlock()
+	slices.SortFunc(pools, func(a, b *pool) int { return strings.Compare(a.name, b.name) })
+	return pools
+}
+
+// token puts a token into a channel that holds at most one.
+func token(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // execIDs gives each request an id that no other one has, of this core or another, now or later.
@@ -199,40 +212,3 @@ func newExecIDs() execIDs {
 }
 
 func (x *execIDs) new() string { return x.core + strconv.FormatUint(x.next.Add(1), 36) }
-
-// inFlight counts the requests under way over all processors.
-type inFlight struct {
-	mu   *sync.Mutex
-	n    int
-	idle chan struct{} // closed while n is zero
-}
-
-func newInFlight() inFlight {
-	idle := make(chan struct{})
-	close(idle)
-	return inFlight{mu: new(sync.Mutex), idle: idle}
-}
-
-func (c *inFlight) add(d int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n == 0 && d > 0 {
-		c.idle = make(chan struct{})
-	}
-	c.n += d
-	if c.n == 0 && d < 0 {
-		close(c.idle)
-	}
-}
-
-func (c *inFlight) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.n
-}
-
-func (c *inFlight) whenIdle() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.idle
-}

@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -17,174 +19,237 @@ type pool struct {
 
 	mu        sync.Mutex
 	queue     queue
+	putOff    map[*part]bool       // parts that a timer will queue again
 	instances map[string]*instance // by address
-	started   []*instance          // to be watched by run
-	starts    uint64               // requests begun, for taking turns between equals
+	reserved  []*instance          // those with a reserved part, the oldest first
+	started   []*instance          // to be watched by run; bounded by the instances announced
+	// announcements counts the changes of what instances run. Candidates of lines are as of one of them.
+	announcements uint64
+	begun         uint64 // requests, for taking turns between equals
 }
 
 func newPool(f *Fleet, name string) *pool {
-	return &pool{fleet: f, name: name, wake: make(chan struct{}, 1), instances: map[string]*instance{}}
+	return &pool{fleet: f, name: name, wake: make(chan struct{}, 1), putOff: map[*part]bool{}, instances: map[string]*instance{}}
 }
 
 // run begins requests and watches instances until ctx is cancelled, and returns when they have ended.
 func (p *pool) run(ctx context.Context) {
 	var children sync.WaitGroup
 	defer children.Wait()
-	for {
-		for _, in := range p.takeStarted() {
-			children.Go(func() { in.watch(ctx) })
-		}
-		for {
-			r := p.next()
-			if r == nil {
-				break
-			}
-			children.Go(func() { r.run(ctx) })
-		}
+	for ctx.Err() == nil {
+		p.startWatches(ctx, &children)
+		p.beginAll(ctx, &children)
 		select {
 		case <-ctx.Done():
-			return
 		case <-p.wake:
 		}
 	}
 }
 
-func (p *pool) signal() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
+func (p *pool) startWatches(ctx context.Context, children *sync.WaitGroup) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, in := range p.started {
+		announced, stop := context.WithCancel(ctx)
+		in.stop = stop
+		children.Go(func() {
+			defer stop()
+			in.watch(announced)
+		})
+	}
+	p.started = nil
+}
+
+// beginAll begins all requests that may, each in a goroutine of its own.
+func (p *pool) beginAll(ctx context.Context, children *sync.WaitGroup) {
+	for r := p.next(ctx); r != nil; r = p.next(ctx) {
+		children.Go(func() { p.work(ctx, children, r) })
 	}
 }
 
-func (p *pool) takeStarted() []*instance {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	started := p.started
-	p.started = nil
-	return started
+// work carries out a request, and in the same goroutine those that get its place.
+func (p *pool) work(ctx context.Context, children *sync.WaitGroup, r *request) {
+	for r != nil {
+		p.ended(r, r.execute(ctx))
+		if r = p.next(ctx); r != nil {
+			p.beginAll(ctx, children) // the end may have made room for several
+		}
+	}
 }
 
 func (p *pool) submit(c *orca.Call) {
 	p.mu.Lock()
 	p.queue.push(&part{call: c, algorithms: c.Algorithms, solo: c.Solo})
 	p.mu.Unlock()
-	p.signal()
+	token(p.wake)
 }
 
 // sync makes the given announcements the instances of this pool.
 func (p *pool) sync(announced []orca.Instance) {
 	p.mu.Lock()
-	gone := make(map[string]*instance, len(p.instances))
-	for address, in := range p.instances {
-		gone[address] = in
-	}
+	gone := p.instances
+	p.instances = make(map[string]*instance, len(announced))
 	for _, a := range announced {
-		in := p.instances[a.Address]
-		if in == nil || in.connection != a.Connection {
-			in = newInstance(p, a)
-			p.instances[a.Address] = in
-			p.started = append(p.started, in)
-		} else {
+		in := gone[a.Address]
+		if in != nil && in.connection == a.Connection {
 			delete(gone, a.Address)
 			in.announce(a)
+		} else {
+			in = newInstance(p, a)
+			p.started = append(p.started, in)
 		}
+		p.instances[a.Address] = in
 	}
-	for address, in := range gone {
-		if p.instances[address] == in {
-			delete(p.instances, address)
-		}
+	for _, in := range gone {
 		in.retire()
 	}
+	p.started = slices.DeleteFunc(p.started, func(in *instance) bool { return in.state == retired })
+	p.announcements++
 	p.mu.Unlock()
-	p.signal()
+	token(p.wake)
 }
 
 // next takes the request that is to begin now, or returns nil.
-func (p *pool) next() *request {
-	if p.fleet.draining.Load() {
-		return nil
-	}
+func (p *pool) next(ctx context.Context) *request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r := p.nextReserved(); r != nil {
-		return r
+	if p.queue.len+len(p.reserved) == 0 || ctx.Err() != nil || !p.fleet.gate.enter() {
+		return nil
+	}
+	in, pt := p.take()
+	if pt == nil {
+		p.fleet.gate.leave()
+		return nil
+	}
+	return p.begin(in, pt)
+}
+
+// take removes the part that is to begin now from where it waits. The lock is held.
+func (p *pool) take() (*instance, *part) {
+	for _, in := range p.reserved {
+		if in.inFlight == 0 {
+			return in, p.unreserve(in)
+		}
 	}
 	for {
-		pt := p.queue.lowest(func(pt *part) bool { return p.choose(pt) != nil })
-		if pt == nil {
-			return nil
+		var in *instance
+		l := p.queue.first(func(l *line) bool {
+			chosen := p.choose(l)
+			if chosen == nil {
+				return false
+			}
+			in = chosen
+			return true
+		})
+		if l == nil {
+			return nil, nil
 		}
-		in := p.choose(pt)
-		p.queue.take(pt)
+		pt := p.queue.pop(l)
 		if !pt.solo || in.inFlight == 0 {
-			return p.begin(in, pt)
+			return in, pt
 		}
 		in.reserved = pt // takes nothing more until the last request under way there has ended
+		p.reserved = append(p.reserved, in)
 	}
 }
 
-// nextReserved begins a solo part whose instance has become idle.
-func (p *pool) nextReserved() *request {
-	for _, in := range p.instances {
-		if pt := in.reserved; pt != nil && in.inFlight == 0 {
-			in.reserved = nil
-			if in.state != orca.Serving || !in.runs(pt.first()) {
-				p.queue.push(pt)
-				continue
-			}
-			return p.begin(in, pt)
-		}
-	}
-	return nil
+// unreserve takes back the part that is reserved at an instance. The lock is held.
+func (p *pool) unreserve(in *instance) *part {
+	pt := in.reserved
+	in.reserved = nil
+	p.reserved = slices.DeleteFunc(p.reserved, func(o *instance) bool { return o == in })
+	return pt
 }
 
-// choose returns the instance that a part is to go to now, or nil: a serving one with a free place that announced the
-// part's first algorithm. One that announced exactly the plan's definition is preferred, then one of the preferred
-// runtime, then the least loaded, then the one whose last request began the longest ago.
-func (p *pool) choose(pt *part) *instance {
-	var best *instance
-	first := pt.algorithms[0]
-	for _, in := range p.instances {
-		if in.free(pt.solo) && in.runs(first.ID) && (best == nil || in.better(best, first)) {
-			best = in
+// candidate is an instance that runs some of the algorithms of a line.
+type candidate struct {
+	instance *instance
+	rank     rank
+}
+
+// rank says how well an instance suits a line, apart from its load. More is better, earlier fields first.
+type rank struct {
+	exact   int // algorithms that it announced with exactly the plan's definition
+	runs    int // algorithms that it runs at all
+	runtime int // algorithms that prefer its runtime
+}
+
+func (a rank) compare(b rank) int {
+	return cmp.Or(cmp.Compare(b.exact, a.exact), cmp.Compare(b.runs, a.runs), cmp.Compare(b.runtime, a.runtime))
+}
+
+// choose returns the instance that the head of a line is to go to now, or nil: of those that may take it, one of the
+// best rank, of these the least loaded, and of these the one whose last request began the longest ago.
+func (p *pool) choose(l *line) *instance {
+	if l.known != p.announcements {
+		l.candidates, l.known = p.candidates(l.algorithms), p.announcements
+	}
+	var best candidate
+	for _, c := range l.candidates {
+		if best.instance != nil && c.rank != best.rank {
+			break
+		}
+		if c.instance.free(l.parts[0].solo) && (best.instance == nil || c.instance.lessLoaded(best.instance)) {
+			best = c
 		}
 	}
-	return best
+	return best.instance
+}
+
+// candidates returns the instances that run any of the algorithms, the best first.
+func (p *pool) candidates(algorithms []orca.CalledAlgorithm) []candidate {
+	var candidates []candidate
+	for _, in := range p.instances {
+		if k := in.rank(algorithms); k.runs > 0 {
+			candidates = append(candidates, candidate{in, k})
+		}
+	}
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		return cmp.Or(a.rank.compare(b.rank), strings.Compare(a.instance.address, b.instance.address))
+	})
+	return candidates
 }
 
 // begin takes a place at the instance. What it cannot run of the part goes back to the queue.
 func (p *pool) begin(in *instance, pt *part) *request {
-	var rest []orca.CalledAlgorithm
-	mine := pt.algorithms
-	for i, a := range pt.algorithms {
-		if !in.runs(a.ID) {
-			mine, rest = split(pt.algorithms, i, in)
-			break
-		}
-	}
-	if len(rest) > 0 {
+	if mine, rest := split(pt.algorithms, in); len(rest) > 0 {
 		p.queue.push(&part{call: pt.call, algorithms: rest, solo: pt.solo})
 		pt = &part{call: pt.call, algorithms: mine, solo: pt.solo}
 	}
-	p.starts++
-	in.lastStart = p.starts
+	p.begun++
+	in.lastBegun = p.begun
 	in.inFlight++
+	in.work.Add(1)
 	in.soloing = pt.solo
-	p.fleet.inFlight.add(1)
-	return &request{pool: p, instance: in, part: pt, sent: p.fleet.cfg.Now(), served: in.served}
+	return newRequest(p, in, pt)
 }
 
-// split divides algorithms into those that the instance runs and the others; the first i are known to be its own.
-func split(algorithms []orca.CalledAlgorithm, i int, in *instance) (mine, rest []orca.CalledAlgorithm) {
-	mine = append(mine, algorithms[:i]...)
-	for _, a := range algorithms[i:] {
-		if in.runs(a.ID) {
-			mine = append(mine, a)
-		} else {
+// split divides algorithms into those that the instance runs and the others.
+func split(algorithms []orca.CalledAlgorithm, in *instance) (mine, rest []orca.CalledAlgorithm) {
+	foreign := func(a orca.CalledAlgorithm) bool { return !in.runs(a.ID) }
+	if !slices.ContainsFunc(algorithms, foreign) {
+		return algorithms, nil
+	}
+	for _, a := range algorithms {
+		if foreign(a) {
 			rest = append(rest, a)
+		} else {
+			mine = append(mine, a)
 		}
 	}
 	return mine, rest
+}
+
+// later queues a part again after the time of a probe. The lock is held.
+func (p *pool) later(pt *part) {
+	p.putOff[pt] = true
+	time.AfterFunc(p.fleet.cfg.Probe, func() {
+		p.mu.Lock()
+		delete(p.putOff, pt)
+		p.queue.push(pt)
+		p.mu.Unlock()
+		token(p.wake)
+	})
 }
 
 // waiting reports whether work waits for an instance.
@@ -197,19 +262,33 @@ func (p *pool) waiting() bool {
 func (p *pool) status() orca.ProcessorStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := orca.ProcessorStatus{Name: p.name, Queued: p.queue.len, Instances: make([]orca.InstanceStatus, 0, len(p.instances))}
-	if oldest := p.queue.lowest(func(*part) bool { return true }); oldest != nil {
-		s.Oldest = oldest.call.Position
+	s := orca.ProcessorStatus{
+		Name: p.name, Queued: p.queue.len + len(p.putOff) + len(p.reserved),
+		Oldest: p.oldest(), Instances: make([]orca.InstanceStatus, 0, len(p.instances)),
 	}
 	for _, in := range p.instances {
-		if in.reserved != nil {
-			s.Queued++
-		}
-		s.Instances = append(s.Instances, orca.InstanceStatus{
-			Address: in.address, State: in.state, Reason: in.reason, LastSeen: in.lastSeen,
-			InFlight: in.inFlight, Metrics: in.metrics,
-		})
+		s.Instances = append(s.Instances, in.status())
 	}
 	slices.SortFunc(s.Instances, func(a, b orca.InstanceStatus) int { return strings.Compare(a.Address, b.Address) })
 	return s
+}
+
+// oldest returns the lowest position that has not begun, zero when there is none. The lock is held.
+func (p *pool) oldest() orca.Position {
+	var oldest orca.Position
+	see := func(pt *part) {
+		if at := pt.call.Position; oldest == 0 || at < oldest {
+			oldest = at
+		}
+	}
+	if l := p.queue.first(func(*line) bool { return true }); l != nil {
+		see(l.parts[0])
+	}
+	for pt := range p.putOff {
+		see(pt)
+	}
+	for _, in := range p.reserved {
+		see(in.reserved)
+	}
+	return oldest
 }

@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"container/heap"
+	"encoding/binary"
+	"slices"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -10,60 +12,12 @@ import (
 type part struct {
 	call       *orca.Call
 	algorithms []orca.CalledAlgorithm
-	// refusals counts RESOURCE_EXHAUSTED answers to exactly this request.
-	refusals int
 	// solo: it goes out with nothing else in flight at the instance.
 	solo bool
-	seq  uint64 // keeps parts of one position in the order in which they came
-}
-
-func (p *part) first() orca.AlgorithmID { return p.algorithms[0].ID }
-
-// queue orders parts by the position of their run. What an instance can take depends on the algorithm, so there is
-// one heap per first algorithm: what nobody can run now costs nothing to pass over.
-//
-// Its length is bounded by the engine, which has at most one part per node of an active run here.
-type queue struct {
-	heaps map[orca.AlgorithmID]*parts
-	len   int
-	seq   uint64
-}
-
-func (q *queue) push(p *part) {
-	if q.heaps == nil {
-		q.heaps = map[orca.AlgorithmID]*parts{}
-	}
-	h := q.heaps[p.first()]
-	if h == nil {
-		h = &parts{}
-		q.heaps[p.first()] = h
-	}
-	q.seq++
-	p.seq = q.seq
-	heap.Push(h, p)
-	q.len++
-}
-
-// lowest returns the part of the lowest position among those whose first algorithm is acceptable, without taking it.
-func (q *queue) lowest(acceptable func(*part) bool) *part {
-	var best *part
-	for _, h := range q.heaps {
-		head := (*h)[0]
-		if (best == nil || head.before(best)) && acceptable(head) {
-			best = head
-		}
-	}
-	return best
-}
-
-// take removes a part that lowest returned.
-func (q *queue) take(p *part) {
-	h := q.heaps[p.first()]
-	heap.Pop(h)
-	if len(*h) == 0 {
-		delete(q.heaps, p.first())
-	}
-	q.len--
+	// refusals counts RESOURCE_EXHAUSTED answers to this request.
+	refusals int
+	seq      uint64 // keeps parts of one position in the order in which they were queued
+	line     *line  // where it is or was queued
 }
 
 func (p *part) before(o *part) bool {
@@ -71,6 +25,100 @@ func (p *part) before(o *part) bool {
 		return p.call.Position < o.call.Position
 	}
 	return p.seq < o.seq
+}
+
+// queue orders parts by the position of their run. Whether an instance can take a part depends on the algorithms that
+// it asks for, so parts that ask for the same stand in one line, and only its head is looked at: what nobody can run
+// now costs nothing to pass over. The zero value is empty.
+//
+// Its length is bounded by the engine, which has at most one part per node of an active run here.
+type queue struct {
+	lines   map[string]*line // by key; some of them empty
+	waiting []*line          // those that are not empty, in no order
+	len     int
+	seq     uint64
+	key     []byte // reused
+}
+
+// maxLines is from when on empty lines are forgotten.
+const maxLines = 1024
+
+// line holds the parts that ask for the same algorithms in the same order.
+type line struct {
+	algorithms []orca.CalledAlgorithm
+	parts      parts
+	index      int // in queue.waiting while it is not empty
+	// candidates are the instances that run any of the algorithms, the best first, as of the announcements known.
+	candidates []candidate
+	known      uint64
+}
+
+func (q *queue) push(p *part) {
+	if p.line == nil {
+		p.line = q.line(p.algorithms)
+	}
+	q.seq++
+	p.seq = q.seq
+	heap.Push(&p.line.parts, p)
+	if len(p.line.parts) == 1 {
+		p.line.index = len(q.waiting)
+		q.waiting = append(q.waiting, p.line)
+	}
+	q.len++
+}
+
+// pop removes and returns the first part of a line.
+func (q *queue) pop(l *line) *part {
+	p := heap.Pop(&l.parts).(*part)
+	q.len--
+	if len(l.parts) == 0 {
+		last := len(q.waiting) - 1
+		moved := q.waiting[last]
+		q.waiting[l.index], moved.index = moved, l.index
+		q.waiting[last] = nil
+		q.waiting = q.waiting[:last]
+	}
+	return p
+}
+
+// first returns the line whose head has the lowest position among those that are acceptable, or nil.
+func (q *queue) first(acceptable func(*line) bool) *line {
+	var best *line
+	for _, l := range q.waiting {
+		if (best == nil || l.parts[0].before(best.parts[0])) && acceptable(l) {
+			best = l
+		}
+	}
+	return best
+}
+
+// line returns the line of those who ask for these algorithms.
+func (q *queue) line(algorithms []orca.CalledAlgorithm) *line {
+	q.key = appendKey(q.key[:0], algorithms)
+	if l := q.lines[string(q.key)]; l != nil {
+		return l
+	}
+	if len(q.lines) >= maxLines {
+		q.lines = nil // parts know theirs; at worst two lines ask for the same for a while
+	}
+	if q.lines == nil {
+		q.lines = map[string]*line{}
+	}
+	l := &line{algorithms: slices.Clone(algorithms)}
+	q.lines[string(q.key)] = l
+	return l
+}
+
+// appendKey appends bytes that are equal exactly for equal lists of algorithms.
+func appendKey(b []byte, algorithms []orca.CalledAlgorithm) []byte {
+	for _, a := range algorithms {
+		for _, s := range [...]string{a.ID.Processor, a.ID.Name, a.ID.Version, a.Runtime} {
+			b = binary.AppendUvarint(b, uint64(len(s)))
+			b = append(b, s...)
+		}
+		b = append(b, a.Definition[:]...)
+	}
+	return b
 }
 
 // parts implements heap.Interface.
