@@ -25,11 +25,16 @@ type answer struct {
 // accept gives the window to the core, again and again while there is none or it is busy, until it answers or ctx
 // ends. The caller closes the connection that it returns.
 func (e *emission) accept(ctx context.Context) (*core, answer, error) {
+	var last error
 	for wait := newBackoff(); ; {
 		core, a, err := e.offer(ctx)
 		if err == nil {
 			return core, a, nil
 		}
+		if errors.Is(err, context.DeadlineExceeded) && last != nil {
+			err = last // a try that time cut short tells less than the one before
+		}
+		last = err
 		if !retryable(err) {
 			return nil, answer{}, e.unsure(ctx, err)
 		}

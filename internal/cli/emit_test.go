@@ -152,10 +152,10 @@ func TestEmitWaitsForACoreThatIsNotThereYet(t *testing.T) {
 
 func TestEmitGivesUpAndSaysHowToRepeat(t *testing.T) {
 	t.Parallel()
-	got := orca(t, "127.0.0.1:1", emitArgs("--timeout", "300ms", "--idempotency-key", "k1")...)
+	got := orca(t, "127.0.0.1:1", emitArgs("--timeout", "1s", "--idempotency-key", "k1")...)
 	const away = `no core answers at 127.0.0.1:1; start one with "orca serve" or say where it is with --core`
 	compare(t, "emit", said{1, "", "orca: " + away + "; trying again\n" +
-		"orca: gave up after 300ms: " + away + " (--idempotency-key k1 makes it safe to repeat)\n"}, got)
+		"orca: gave up after 1s: " + away + " (--idempotency-key k1 makes it safe to repeat)\n"}, got)
 }
 
 func TestEmitGivesUpOnACoreThatHangs(t *testing.T) {
