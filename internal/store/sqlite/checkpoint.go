@@ -7,71 +7,83 @@ import (
 	"time"
 )
 
-// scrubber is the alarm clock for the bytes that finished runs leave behind: noStore metadata that was deleted stays in
-// old frames of the write-ahead log, and in the database file until the deletion is copied there. Serve owns it.
-type scrubber struct {
-	after    time.Duration
-	timer    *time.Timer
-	deadline time.Time // zero when it is not set
+// checkpointer decides when the write-ahead log is emptied: when it is too long, and when it holds bytes that have to
+// go. The latter are noStore metadata of finished runs: deleted in the database, they stay in old frames of the log,
+// and in the database file until the deletion is copied there. Serve owns it.
+//
+// SQLite copies the log into the database after every thousand pages by itself. That keeps the log short, unless at
+// each moment some reader looks at it.
+type checkpointer struct {
+	cfg Config
+	// alarm goes off at scrubBy, which is zero when there is nothing to scrub.
+	alarm   *time.Timer
+	scrubBy time.Time
+	// bound is the length of the log in bytes above which it is emptied.
+	bound int64
 }
 
-func newScrubber(after time.Duration) *scrubber {
-	t := time.NewTimer(after)
-	t.Stop()
-	return &scrubber{after: after, timer: t}
+func newCheckpointer(cfg Config) *checkpointer {
+	alarm := time.NewTimer(cfg.ScrubAfter)
+	alarm.Stop()
+	return &checkpointer{cfg: cfg, alarm: alarm, bound: cfg.WALBytes}
 }
 
-// arm sets the alarm, unless it is set.
-func (s *scrubber) arm() {
-	if s.deadline.IsZero() {
-		s.deadline = time.Now().Add(s.after)
-		s.timer.Reset(s.after)
+// scrubLater sets the alarm, unless it is set.
+func (c *checkpointer) scrubLater() {
+	if c.scrubBy.IsZero() {
+		c.scrubBy = time.Now().Add(c.cfg.ScrubAfter)
+		c.alarm.Reset(c.cfg.ScrubAfter)
 	}
 }
 
-func (s *scrubber) disarm() { s.deadline = time.Time{} }
-
-// due reports whether the alarm has gone off: under load nobody sees the timer.
-func (s *scrubber) due() bool { return !s.deadline.IsZero() && !time.Now().Before(s.deadline) }
-
-// checkpoint empties the write-ahead log when it is too long, or holds what has to go. SQLite copies the log into the
-// database after every thousand pages by itself, but starts over with the log only when no reader looks at it, and
-// never cuts it. The caller has the turn.
-func (s *Store) checkpoint(ctx context.Context, scrub *scrubber) {
-	w := s.writer
-	if w == nil {
-		return
-	}
-	size := s.logSize()
-	if !scrub.due() && size <= s.cfg.WALBytes+w.patience {
-		return
-	}
-	wait := readersGrace
-	if size > 4*s.cfg.WALBytes {
-		wait = s.cfg.ReadTimeout + readersGrace // no read that runs now lasts longer, and later ones do not need the log
-	}
-	done, err := w.emptyLog(ctx, wait)
+// due reports whether a log of the given size is to be emptied, and how long readers may hold that up. It looks at the
+// clock, since under load nobody sees the alarm.
+func (c *checkpointer) due(size int64) (wait time.Duration, due bool) {
 	switch {
-	case err != nil:
-		s.fault(fmt.Errorf("checkpoint: %w", err))
-		return
-	case done:
-		w.patience = 0
-		scrub.disarm()
+	case size > 4*c.cfg.WALBytes && size > c.bound:
+		// A reader that is in the way began before the log was copied, at the latest when the one before it ended.
+		return 2*c.cfg.ReadTimeout + c.cfg.CheckpointWait, true
+	case size > c.bound, !c.scrubBy.IsZero() && !time.Now().Before(c.scrubBy):
+		return c.cfg.CheckpointWait, true
+	}
+	return 0, false
+}
+
+// tried notes what became of an attempt. One that readers held up is made again after a quarter of WALBytes more has
+// been written, or when the alarm goes off again.
+func (c *checkpointer) tried(size int64, emptied bool) {
+	scrub := !c.scrubBy.IsZero()
+	c.scrubBy = time.Time{}
+	if emptied {
+		c.bound = c.cfg.WALBytes
 		return
 	}
-	// Readers held it off: again after some more has been written, and the scrubbing soon.
-	w.patience = max(0, size-s.cfg.WALBytes) + s.cfg.WALBytes/4
-	if scrub.due() {
-		scrub.disarm()
-		scrub.arm()
+	c.bound = max(c.bound, size+c.cfg.WALBytes/4)
+	if scrub {
+		c.scrubLater()
 	}
 }
 
-// readersGrace is how long a checkpoint waits for readers, and every write with it.
-const readersGrace = 500 * time.Millisecond
+// checkpoint empties the log when that is due.
+func (s *Store) checkpoint(ctx context.Context, c *checkpointer) {
+	size := s.logSize()
+	wait, due := c.due(size)
+	if !due {
+		return
+	}
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.writer == nil {
+		return // after a failure; the next batch opens it again
+	}
+	emptied, err := s.writer.emptyLog(ctx, wait)
+	if err != nil {
+		s.fault(fmt.Errorf("checkpoint: %w", err))
+	}
+	c.tried(size, emptied)
+}
 
-// logSize returns the size of the write-ahead log in bytes.
+// logSize returns the length of the write-ahead log in bytes.
 func (s *Store) logSize() int64 {
 	info, err := os.Stat(s.path + "-wal")
 	if err != nil {
@@ -82,7 +94,7 @@ func (s *Store) logSize() int64 {
 
 // emptyLog copies the whole write-ahead log into the database file and cuts the log to nothing, waiting for readers
 // that look at it. It reports whether they let it.
-func (w *writer) emptyLog(ctx context.Context, wait time.Duration) (done bool, err error) {
+func (w *writer) emptyLog(ctx context.Context, wait time.Duration) (emptied bool, err error) {
 	if err := w.conn.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout(%d)", wait.Milliseconds())); err != nil {
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -41,24 +42,32 @@ func historyCondition(q orca.ResultQuery, algorithm, typ int64) condition {
 		c = c.and("o.kind = ?", int64(orca.Succeeded))
 	}
 	if b := q.Before; b != nil {
-		// The first term alone is what the index on time can use.
-		c = c.and("w.time_to <= ?", int64(b.To))
 		c = c.and("(w.time_to, w.time_from, own.position) < (?, ?, ?)", int64(b.To), int64(b.From), int64(b.Position))
 	}
 	return c
 }
 
-// history walks the index on time and looks up the runs of each window: the first one by the window's key, later
-// revisions by their index. Only the runs of equal intervals have to be sorted.
+// historyQuery first finds the page, see within: it walks the index on time and looks up the runs of each window, the
+// first one by the window's key, later revisions by their index. Only the runs of equal intervals have to be sorted.
+func historyQuery(where condition) string {
+	return `WITH page (window, position, algorithm) AS MATERIALIZED (
+			SELECT w.id, own.position, o.algorithm
+			FROM window w
+			CROSS JOIN run own ON own.position = w.id
+				OR own.position IN (SELECT again.position FROM run again WHERE again.window = w.id AND again.revision > 1)
+			CROSS JOIN outcome o ON o.position = own.position` + where.sql() + `
+			ORDER BY w.time_to DESC, w.time_from DESC, own.position DESC LIMIT +?)
+		SELECT ` + recordColumns + `, ` + ownColumns + `, ` + outcomeColumns + `, ` + resultColumns + `
+		FROM page
+		CROSS JOIN window w ON w.id = page.window
+		CROSS JOIN run own ON own.position = page.position
+		CROSS JOIN plan ownplan ON ownplan.id = own.plan
+		CROSS JOIN outcome o ON o.position = page.position AND o.algorithm = page.algorithm
+		CROSS JOIN algorithm a ON a.id = page.algorithm` + recordJoins
+}
+
 func (tx snapshot) history(ctx context.Context, where condition, limit int) ([]orca.ResultRecord, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+recordColumns+`, `+ownColumns+`, `+outcomeColumns+`, `+resultColumns+`
-		FROM window w
-		CROSS JOIN run own ON own.position = w.id
-			OR own.position IN (SELECT again.position FROM run again WHERE again.window = w.id AND again.revision > 1)
-		CROSS JOIN outcome o ON o.position = own.position
-		CROSS JOIN algorithm a ON a.id = o.algorithm
-		CROSS JOIN plan ownplan ON ownplan.id = own.plan`+recordJoins+where.sql()+`
-		ORDER BY w.time_to DESC, w.time_from DESC, own.position DESC LIMIT ?`, append(where.args, max(0, limit))...)
+	rows, err := tx.QueryContext(ctx, historyQuery(where), append(where.args, max(0, limit))...)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +85,12 @@ func (tx snapshot) history(ctx context.Context, where condition, limit int) ([]o
 		record.Outcome.Result = r.result()
 		records = append(records, record)
 	}
+	slices.SortFunc(records, func(a, b orca.ResultRecord) int { return compareKeys(b.Key(), a.Key()) })
 	return records, rows.Err()
+}
+
+func compareKeys(a, b orca.ResultKey) int {
+	return cmp.Or(cmp.Compare(a.To, b.To), cmp.Compare(a.From, b.From), cmp.Compare(a.Position, b.Position))
 }
 
 // ownColumns are runColumns of the run that an outcome belongs to.

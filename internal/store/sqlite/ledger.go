@@ -52,7 +52,7 @@ func (tx *batchTx) accept(e *orca.Emission) (orca.Accepted, error) {
 		return orca.Accepted{}, err
 	}
 	if e.Plan == nil {
-		return orca.Accepted{}, fmt.Errorf("window %s came without a plan", e.Window.Type)
+		return orca.Accepted{}, orca.Errorf(orca.Invalid, "a window of %s came without a plan", e.Window.Type)
 	}
 	position := tx.last + 1
 	if e.Key.Key != "" {

@@ -3,24 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"math"
 	"slices"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
-
-// result returns what was sent, or nil when nothing was.
-func (r *resultScan) result() *orca.Result {
-	if !r.status.Valid {
-		return nil
-	}
-	value := r.value.Float64
-	if orca.ResultType(r.kind.Int64) == orca.ResultValue && !r.value.Valid {
-		value = math.NaN() // which SQLite stores as NULL
-	}
-	return &orca.Result{Status: orca.ResultStatus(r.status.Int64), Type: orca.ResultType(r.kind.Int64),
-		Timestamp: r.timestamp.Int64, Value: value, JSON: r.json.String, Error: r.err.String, Encoded: r.encoded}
-}
 
 const runColumns = `r.position, r.window, r.revision, r.kind, p.hash, r.state, r.accepted_at, r.finished_at`
 
@@ -60,14 +46,16 @@ func (s *Store) OpenRuns(ctx context.Context, after orca.Position, limit int) (r
 	return runs, err
 }
 
+const pendingQuery = `SELECT ` + runColumns + `, ` + windowColumns + `, pending.metadata
+	FROM pending
+	CROSS JOIN run r ON r.position = pending.position
+	CROSS JOIN plan p ON p.id = r.plan
+	CROSS JOIN window w ON w.id = r.window
+	CROSS JOIN window_type t ON t.id = w.type
+	WHERE pending.position > ? ORDER BY pending.position LIMIT +?`
+
 func (tx snapshot) pendingRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+runColumns+`, `+windowColumns+`, pending.metadata
-		FROM pending
-		CROSS JOIN run r ON r.position = pending.position
-		CROSS JOIN plan p ON p.id = r.plan
-		CROSS JOIN window w ON w.id = r.window
-		CROSS JOIN window_type t ON t.id = w.type
-		WHERE pending.position > ? ORDER BY pending.position LIMIT ?`, int64(after), limit)
+	rows, err := tx.StmtContext(ctx, tx.reads.pending).QueryContext(ctx, int64(after), max(0, limit))
 	if err != nil {
 		return nil, err
 	}
@@ -89,14 +77,15 @@ func (tx snapshot) pendingRuns(ctx context.Context, after orca.Position, limit i
 	return runs, rows.Err()
 }
 
+const openOutcomesQuery = `SELECT ` + outcomeColumns + `
+	FROM pending
+	CROSS JOIN outcome o ON o.position = pending.position
+	CROSS JOIN algorithm a ON a.id = o.algorithm
+	WHERE pending.position BETWEEN ? AND ? ORDER BY pending.position, a.processor, a.name, a.version`
+
 // openOutcomes adds their outcomes to runs, which are in the order of positions without an open run left out between.
 func (tx snapshot) openOutcomes(ctx context.Context, runs []orca.OpenRun) error {
-	rows, err := tx.QueryContext(ctx, `SELECT `+outcomeColumns+`
-		FROM pending
-		CROSS JOIN outcome o ON o.position = pending.position
-		CROSS JOIN algorithm a ON a.id = o.algorithm
-		WHERE pending.position BETWEEN ? AND ? ORDER BY o.position, a.processor, a.name, a.version`,
-		int64(runs[0].Position), int64(runs[len(runs)-1].Position))
+	rows, err := tx.StmtContext(ctx, tx.reads.outcomes).QueryContext(ctx, int64(runs[0].Position), int64(runs[len(runs)-1].Position))
 	if err != nil {
 		return err
 	}

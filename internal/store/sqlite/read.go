@@ -6,12 +6,35 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
 // snapshot is a read transaction: all that is read through it is the state after one commit.
-type snapshot struct{ *sql.Tx }
+type snapshot struct {
+	*sql.Tx
+	reads *readStatements
+}
+
+// readStatements are the queries that the engine asks often, compiled once per connection.
+type readStatements struct {
+	plan, result, pending, outcomes *sql.Stmt
+}
+
+func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
+	for field, query := range map[**sql.Stmt]string{
+		&r.plan:     planQuery,
+		&r.result:   resultQuery,
+		&r.pending:  pendingQuery,
+		&r.outcomes: openOutcomesQuery,
+	} {
+		if *field, err = db.PrepareContext(ctx, query); err != nil {
+			return fmt.Errorf("prepare %q: %w", query, err)
+		}
+	}
+	return nil
+}
 
 func (s *Store) openReaders(ctx context.Context) (err error) {
 	s.readers, err = sql.Open("sqlite", dsn(s.path,
@@ -25,29 +48,39 @@ func (s *Store) openReaders(ctx context.Context) (err error) {
 	}
 	s.readers.SetMaxOpenConns(s.cfg.Readers)
 	s.readers.SetMaxIdleConns(s.cfg.Readers)
-	return s.readers.PingContext(ctx)
+	s.reads = &readStatements{}
+	return s.reads.prepare(ctx, s.readers)
 }
 
-// read calls fn with a snapshot, for as long as Config.ReadTimeout allows.
-func (s *Store) read(ctx context.Context, doing string, fn func(context.Context, snapshot) error) (err error) {
+// within calls fn for as long as Config.ReadTimeout allows, and says what was being done when it fails.
+//
+// The driver interrupts a statement only while it looks for its first row. Queries that may look at many rows before
+// they find one therefore collect the keys of what they return in a materialized table, which is part of the first step.
+func (s *Store) within(ctx context.Context, doing string, fn func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.ReadTimeout, orca.Errorf(orca.Unavailable,
-		"the query took longer than %v; ask for less, such as a shorter range of time", s.cfg.ReadTimeout))
+		"it took longer than %v; ask for less, such as a shorter range of time", s.cfg.ReadTimeout))
 	defer cancel()
-	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			err = fmt.Errorf("%s: %w", doing, err)
-		}
-	}()
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return err
+	err := fn(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // what the database made of it is worth less
 	}
-	// Nothing was written, so that ending it can lose nothing; after a timeout it is ended already.
-	defer func() { _ = tx.Rollback() }()
-	return fn(ctx, snapshot{tx})
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// read calls fn with a snapshot.
+func (s *Store) read(ctx context.Context, doing string, fn func(context.Context, snapshot) error) error {
+	return s.within(ctx, doing, func(ctx context.Context) error {
+		tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		// Nothing was written, so that ending it can lose nothing; after a timeout it is ended already.
+		defer func() { _ = tx.Rollback() }()
+		return fn(ctx, snapshot{tx, s.reads})
+	})
 }
 
 // each runs a query and calls row with every row; the slice is reused.
@@ -80,45 +113,49 @@ func (tx snapshot) each(ctx context.Context, query string, row func([]driver.Val
 	return rows.Err()
 }
 
+const planQuery = `SELECT content FROM plan WHERE hash = ?`
+
 // Plan returns the content of a plan.
 func (s *Store) Plan(ctx context.Context, hash orca.PlanHash) (content []byte, err error) {
-	err = s.read(ctx, "read plan", func(ctx context.Context, tx snapshot) error {
-		return tx.plan(ctx, hash, &content)
+	err = s.within(ctx, "read plan", func(ctx context.Context) error {
+		err := s.reads.plan.QueryRowContext(ctx, hash[:]).Scan(&content)
+		if errors.Is(err, sql.ErrNoRows) {
+			return orca.Errorf(orca.NotFound, "no plan has the hash %x", hash)
+		}
+		return err
 	})
 	return content, err
 }
 
-func (tx snapshot) plan(ctx context.Context, hash orca.PlanHash, content *[]byte) error {
-	err := tx.QueryRowContext(ctx, "SELECT content FROM plan WHERE hash = ?", hash[:]).Scan(content)
-	if errors.Is(err, sql.ErrNoRows) {
-		return orca.Errorf(orca.NotFound, "no plan has the hash %x", hash)
-	}
-	return err
-}
-
 // Backlog counts the unfinished runs.
 func (s *Store) Backlog(ctx context.Context) (b orca.Backlog, err error) {
-	err = s.read(ctx, "count the backlog", func(ctx context.Context, tx snapshot) error {
-		return tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM pending), (SELECT coalesce(max(position), 0) FROM run)`).
+	err = s.within(ctx, "count the backlog", func(ctx context.Context) error {
+		return s.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM pending), (SELECT coalesce(max(position), 0) FROM run)`).
 			Scan(&b.Open, &b.Newest)
 	})
 	return b, err
 }
 
-const resultColumns = `o.result_status, o.result_type, o.result_timestamp, o.result_value, o.result_json, o.result_error, o.result`
+const (
+	resultColumns = `o.result_status, o.result_type, o.result_timestamp, o.result_value, o.result_json, o.result_error, o.result`
 
-// Results returns the results of succeeded outcomes of one run, in the order asked.
+	resultQuery = `SELECT ` + resultColumns + ` FROM algorithm a CROSS JOIN outcome o ON o.algorithm = a.id
+		WHERE a.processor = ? AND a.name = ? AND a.version = ? AND o.position = ? AND o.kind = ? AND o.result_status IS NOT NULL`
+)
+
+// Results returns the results of succeeded outcomes of one run, in the order asked, or orca.NotFound naming the first
+// that is missing.
 func (s *Store) Results(ctx context.Context, at orca.Position, algorithms []orca.AlgorithmID) ([]orca.Result, error) {
 	results := make([]orca.Result, len(algorithms))
-	err := s.read(ctx, "read results", func(ctx context.Context, tx snapshot) error {
+	err := s.within(ctx, "read results", func(ctx context.Context) error {
 		for i, id := range algorithms {
-			row := tx.QueryRowContext(ctx, `SELECT `+resultColumns+` FROM outcome o JOIN algorithm a ON a.id = o.algorithm
-				WHERE a.processor = ? AND a.name = ? AND a.version = ? AND o.position = ? AND o.kind = ? AND o.result_status IS NOT NULL`,
-				id.Processor, id.Name, id.Version, int64(at), int64(orca.Succeeded))
 			var r resultScan
-			if err := row.Scan(r.targets()...); errors.Is(err, sql.ErrNoRows) {
+			err := s.reads.result.QueryRowContext(ctx, id.Processor, id.Name, id.Version, int64(at), int64(orca.Succeeded)).
+				Scan(r.targets()...)
+			if errors.Is(err, sql.ErrNoRows) {
 				return orca.Errorf(orca.NotFound, "run %d has no result of %s", at, id.Full())
-			} else if err != nil {
+			}
+			if err != nil {
 				return err
 			}
 			results[i] = *r.result()
@@ -141,4 +178,17 @@ type resultScan struct {
 
 func (r *resultScan) targets() []any {
 	return []any{&r.status, &r.kind, &r.timestamp, &r.value, &r.json, &r.err, &r.encoded}
+}
+
+// result returns what was sent, or nil when nothing was.
+func (r *resultScan) result() *orca.Result {
+	if !r.status.Valid {
+		return nil
+	}
+	value := r.value.Float64
+	if orca.ResultType(r.kind.Int64) == orca.ResultValue && !r.value.Valid {
+		value = math.NaN() // which SQLite stores as NULL
+	}
+	return &orca.Result{Status: orca.ResultStatus(r.status.Int64), Type: orca.ResultType(r.kind.Int64),
+		Timestamp: r.timestamp.Int64, Value: value, JSON: r.json.String, Error: r.err.String, Encoded: r.encoded}
 }

@@ -13,23 +13,23 @@ import (
 // returns nil. It is called once. Producers should have stopped before ctx is done, or they keep it going.
 func (s *Store) Serve(ctx context.Context) error {
 	write := context.WithoutCancel(ctx)
-	scrub := newScrubber(s.cfg.ScrubAfter)
-	defer scrub.timer.Stop()
+	log := newCheckpointer(s.cfg)
+	defer log.alarm.Stop()
 	for {
-		batch := s.queue.take(ctx, scrub.timer.C)
+		batch := s.queue.take(ctx, log.alarm.C)
 		if batch == nil {
 			return nil
 		}
-		s.turn <- struct{}{}
-		var answers []answer
 		if len(batch) > 0 {
-			answers = s.write(write, batch, scrub)
+			answers, scrub := s.write(write, batch)
+			for i := range answers {
+				answers[i].tell(batch[i])
+			}
+			if scrub {
+				log.scrubLater()
+			}
 		}
-		s.checkpoint(write, scrub)
-		<-s.turn
-		for i := range answers {
-			answers[i].tell(batch[i])
-		}
+		s.checkpoint(write, log)
 	}
 }
 
@@ -62,13 +62,15 @@ func failAll(answers []answer, err error) []answer {
 // errRedo: the database refused a row, and the batch has to be done again with savepoints.
 var errRedo = errors.New("a row was refused")
 
-// write commits a batch and returns one answer per request. The caller has the turn.
-func (s *Store) write(ctx context.Context, batch []*request, scrub *scrubber) []answer {
+// write commits a batch and returns one answer per request, and whether it left noStore bytes to scrub.
+func (s *Store) write(ctx context.Context, batch []*request) (answers []answer, scrub bool) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	begun := time.Now()
-	answers := make([]answer, len(batch))
+	answers = make([]answer, len(batch))
 	if err := s.reopen(ctx); err != nil {
 		s.stats.failed()
-		return failAll(answers, err)
+		return failAll(answers, err), false
 	}
 	tx, err := s.attempt(ctx, batch, answers, false)
 	if errors.Is(err, errRedo) {
@@ -76,18 +78,15 @@ func (s *Store) write(ctx context.Context, batch []*request, scrub *scrubber) []
 	}
 	if err != nil {
 		s.fault(err)
-		return failAll(answers, notWritten(err))
+		return failAll(answers, notWritten(err)), false
 	}
 	if err := s.commit(ctx, s.writer); err != nil {
 		s.fault(err)
-		return s.judge(ctx, tx, answers, err)
+		return s.judge(ctx, tx, answers, err), false
 	}
 	tx.keep()
-	if tx.finished && s.writer.noStore {
-		scrub.arm()
-	}
 	s.stats.committed(len(batch), time.Since(begun))
-	return answers
+	return answers, tx.finished && s.writer.noStore
 }
 
 // attempt applies the batch in a transaction that is left open. Requests that are refused have their error in answers.
@@ -124,7 +123,7 @@ func (tx *batchTx) apply(r *request) (answer, error) {
 	case isRefusal(a.err):
 		return a, errRedo
 	}
-	return a, a.err
+	return answer{}, a.err
 }
 
 // applyAlone is apply with a savepoint around it, so that a row that the database refuses takes nothing else with it.
@@ -138,10 +137,12 @@ func (tx *batchTx) applyAlone(r *request) (answer, error) {
 		clear(tx.plans) // the plan may be gone too
 	}
 	if err != nil {
-		return a, err
+		return answer{}, err
 	}
-	_, err = tx.stmt.release.exec(tx.ctx)
-	return a, err
+	if _, err = tx.stmt.release.exec(tx.ctx); err != nil {
+		return answer{}, fmt.Errorf("release savepoint: %w", err)
+	}
+	return a, nil
 }
 
 func (tx *batchTx) dispatch(r *request) (a answer) {
@@ -206,7 +207,7 @@ func (s *Store) judge(ctx context.Context, tx *batchTx, answers []answer, failur
 	if s.reopen(ctx) != nil || s.writer.last != before {
 		return failAll(answers, unknown)
 	}
-	if done, err := s.writer.emptyLog(ctx, readersGrace); err != nil || !done {
+	if emptied, err := s.writer.emptyLog(ctx, s.cfg.CheckpointWait); err != nil || !emptied {
 		return failAll(answers, unknown)
 	}
 	return failAll(answers, errFull(failure))

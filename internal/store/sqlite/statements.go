@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// statements are those of the writing connection, compiled once.
+// statements are those of the writing connection, compiled once. Here and elsewhere LIMIT takes +? and not ?, because
+// SQLite would compile the statement again for each new value of a bare parameter.
 type statements struct {
 	planID, insertPlan                     *stmt
 	insertWindow, insertRun, insertPending *stmt
@@ -34,7 +35,7 @@ func (s *statements) list() map[**stmt]string {
 		&s.findKey:   `SELECT position, digest, status, accepted_at FROM emit_key WHERE project = ? AND key = ?`,
 		&s.deleteKey: `DELETE FROM emit_key WHERE position = ?`,
 		&s.expire: `DELETE FROM emit_key WHERE accepted_at <= ?
-			AND position IN (SELECT position FROM emit_key ORDER BY position LIMIT ?)`,
+			AND position IN (SELECT position FROM emit_key ORDER BY position LIMIT +?)`,
 		&s.savepoint:  `SAVEPOINT one`,
 		&s.release:    `RELEASE one`,
 		&s.rollbackTo: `ROLLBACK TO one`,

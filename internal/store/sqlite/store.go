@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -27,6 +28,9 @@ type Config struct {
 	ReadTimeout time.Duration
 	// WALBytes is the size of the write-ahead log above which a checkpoint waits for readers; 64 MiB when zero.
 	WALBytes int64
+	// CheckpointWait is how long a checkpoint, and every write with it, waits for readers; 500 ms when zero. When the log
+	// has grown to four times WALBytes it waits until all reads that were under way have ended.
+	CheckpointWait time.Duration
 	// ScrubAfter is how long the write-ahead log may hold noStore metadata of a finished run; 30 s when zero.
 	ScrubAfter time.Duration
 	// Logger is told of failed commits and checkpoints; silent when nil.
@@ -41,6 +45,7 @@ func (c Config) withDefaults() Config {
 	c.Readers = cmp.Or(c.Readers, 4)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 10*time.Second)
 	c.WALBytes = cmp.Or(c.WALBytes, 64<<20)
+	c.CheckpointWait = cmp.Or(c.CheckpointWait, 500*time.Millisecond)
 	c.ScrubAfter = cmp.Or(c.ScrubAfter, 30*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -59,6 +64,7 @@ type Store struct {
 	stats  counters
 
 	readers *sql.DB
+	reads   *readStatements
 
 	// turn holds one token while somebody uses writer. writer is nil after a failure, until it is opened again.
 	turn   chan struct{}
@@ -140,4 +146,4 @@ func (s *Store) release() error {
 func (s *Store) Tag() string { return s.tag }
 
 // Secret returns the 32 random bytes, made when the ledger was created, that key the hashes of noStore fields.
-func (s *Store) Secret() []byte { return s.secret }
+func (s *Store) Secret() []byte { return bytes.Clone(s.secret) }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,17 +12,20 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// recordColumns and recordJoins select a WindowRecord: window w of type t with its first run and, as r, its newest one.
-// The joins are CROSS so that SQLite keeps their order: each is a look-up by key from the one before.
+// All joins are CROSS joins, so that SQLite keeps their order: each is a look-up by key from the one before.
 const (
-	recordColumns = `w.id, ` + windowColumns + `, first.accepted_at, ` + runColumns + `,
-		(SELECT count(*) FROM outcome settled WHERE settled.position = r.position)`
-	recordJoins = `
-		CROSS JOIN window_type t ON t.id = w.type
-		CROSS JOIN run first ON first.position = w.id
+	// newestJoin adds, as r, the newest run of window w.
+	newestJoin = `
 		CROSS JOIN run r ON r.position = coalesce(
 			(SELECT later.position FROM run later WHERE later.window = w.id AND later.revision > 1
-				ORDER BY later.revision DESC LIMIT 1), w.id)
+				ORDER BY later.revision DESC LIMIT 1), w.id)`
+
+	// recordColumns and recordJoins select the WindowRecord of window w.
+	recordColumns = `w.id, ` + windowColumns + `, first.accepted_at, ` + runColumns + `,
+		(SELECT count(*) FROM outcome settled WHERE settled.position = r.position)`
+	recordJoins = newestJoin + `
+		CROSS JOIN window_type t ON t.id = w.type
+		CROSS JOIN run first ON first.position = w.id
 		CROSS JOIN plan p ON p.id = r.plan`
 )
 
@@ -69,9 +73,15 @@ func (s *Store) Windows(ctx context.Context, q orca.WindowQuery) (records []orca
 	return records, err
 }
 
+// windowsQuery first finds the page, see within.
+func windowsQuery(where condition) string {
+	return `WITH page (id) AS MATERIALIZED (
+			SELECT w.id FROM window w` + where.sql() + ` ORDER BY w.id DESC LIMIT +?)
+		SELECT ` + recordColumns + ` FROM page CROSS JOIN window w ON w.id = page.id` + recordJoins
+}
+
 func (tx snapshot) windows(ctx context.Context, where condition, limit int) ([]orca.WindowRecord, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+recordColumns+` FROM window w `+recordJoins+where.sql()+
-		` ORDER BY w.id DESC LIMIT ?`, append(where.args, max(0, limit))...)
+	rows, err := tx.QueryContext(ctx, windowsQuery(where), append(where.args, max(0, limit))...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +94,7 @@ func (tx snapshot) windows(ctx context.Context, where condition, limit int) ([]o
 		}
 		records = append(records, r.record())
 	}
+	slices.SortFunc(records, func(a, b orca.WindowRecord) int { return cmp.Compare(b.ID, a.ID) })
 	return records, rows.Err()
 }
 
@@ -105,26 +116,33 @@ func windowCondition(q orca.WindowQuery) condition {
 	if !q.HasState {
 		return c
 	}
-	c = c.and("r.state = ?", int64(q.State))
+	c = c.join(newestJoin).and("r.state = ?", int64(q.State))
 	switch q.State {
 	case orca.RunOpen:
 		c = c.and("w.id IN (SELECT window FROM run WHERE position IN (SELECT position FROM pending))")
 	case orca.RunFailed, orca.RunIncomplete, orca.RunCancelled:
-		// The number is part of the text, so that SQLite sees that the partial index has it.
-		c = c.and(fmt.Sprintf("w.id IN (SELECT window FROM run WHERE state = %d)", q.State))
+		// The first term is that of the partial index.
+		c = c.and("w.id IN (SELECT window FROM run WHERE state > 1 AND state = ?)", int64(q.State))
 	case orca.RunSucceeded: // nearly all windows: a walk finds them
 	}
 	return c
 }
 
-// condition is a WHERE clause in the making.
+// condition is a WHERE clause in the making, with the joins that it needs.
 type condition struct {
+	joins string
 	terms []string
 	args  []any
 }
 
+func (c condition) join(join string) condition {
+	c.joins += join
+	return c
+}
+
 func (c condition) and(term string, args ...any) condition {
-	return condition{terms: append(c.terms, term), args: append(c.args, args...)}
+	c.terms, c.args = append(c.terms, term), append(c.args, args...)
+	return c
 }
 
 // during selects windows that end after from and begin before to, of which zero means unbounded.
@@ -140,9 +158,9 @@ func (c condition) during(from, to orca.Time) condition {
 
 func (c condition) sql() string {
 	if len(c.terms) == 0 {
-		return ""
+		return c.joins
 	}
-	return " WHERE " + strings.Join(c.terms, " AND ")
+	return c.joins + " WHERE " + strings.Join(c.terms, " AND ")
 }
 
 // Run returns a revision of a window with its outcomes, sorted by algorithm, and its plan. Revision 0 is the newest.
@@ -151,8 +169,9 @@ func (s *Store) Run(ctx context.Context, id orca.WindowID, revision int) (record
 		if record.Run, err = tx.run(ctx, id, revision); err != nil {
 			return err
 		}
-		if err := tx.plan(ctx, record.Run.Plan, &record.Plan); err != nil {
-			return err
+		hash := record.Run.Plan
+		if err := tx.StmtContext(ctx, tx.reads.plan).QueryRowContext(ctx, hash[:]).Scan(&record.Plan); err != nil {
+			return fmt.Errorf("read its plan: %w", err)
 		}
 		record.Outcomes, err = tx.outcomes(ctx, record.Run.Position)
 		return err
@@ -163,13 +182,15 @@ func (s *Store) Run(ctx context.Context, id orca.WindowID, revision int) (record
 	return record, nil
 }
 
+// runQuery finds the first run by its position; the index on revisions has the later ones alone.
+const runQuery = `SELECT ` + runColumns + ` FROM run r CROSS JOIN plan p ON p.id = r.plan
+	WHERE r.position IN (SELECT ?1 UNION ALL SELECT position FROM run WHERE window = ?1 AND revision > 1)
+		AND r.window = ?1 AND (?2 = 0 OR r.revision = ?2)
+	ORDER BY r.revision DESC LIMIT 1`
+
 func (tx snapshot) run(ctx context.Context, id orca.WindowID, revision int) (orca.Run, error) {
 	var r runScan
-	// The first run is found by its position; the index on revisions has the later ones alone.
-	err := tx.QueryRowContext(ctx, `SELECT `+runColumns+` FROM run r JOIN plan p ON p.id = r.plan
-		WHERE r.position IN (SELECT ?1 UNION ALL SELECT position FROM run WHERE window = ?1 AND revision > 1)
-			AND r.window = ?1 AND (?2 = 0 OR r.revision = ?2)
-		ORDER BY r.revision DESC LIMIT 1`, int64(id), revision).Scan(r.targets()...)
+	err := tx.QueryRowContext(ctx, runQuery, int64(id), revision).Scan(r.targets()...)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return r.run(), err
 	}

@@ -30,8 +30,6 @@ type writer struct {
 	algorithms map[orca.AlgorithmID]int64
 	// noStore: a window type has fields that are not stored, so that finished runs leave bytes to scrub.
 	noStore bool
-	// patience is by how many bytes the log may exceed its bound before the next attempt to empty it.
-	patience int64
 }
 
 // openWriter opens the connection and loads what it remembers. SQLite recovers the write-ahead log here when needed.

@@ -19,6 +19,7 @@ var acceptTests = map[string]func(*testing.T, Opener){
 	"AcceptRefusesAnUnknownTypeAlone":           testAcceptUnknownType,
 	"AcceptRefusesAnUnknownAlgorithmAlone":      testAcceptUnknownAlgorithm,
 	"AcceptFailsARowThatTheDatabaseRefusesOnly": testAcceptRefusedRow,
+	"AcceptRefusesAnEmissionWithoutAPlanAlone":  testAcceptNoPlan,
 	"PlansAreKeptByContent":                     testPlans,
 	"NoStoreMetadataIsInTheOpenRunOnly":         testNoStore,
 }
@@ -110,7 +111,9 @@ func refusedAlone(t *testing.T, open Opener, bad orca.Emission) error {
 	l := opened(t, open)
 	l.register()
 	before, after := emission(1), emission(3)
-	after.Plan = bad.Plan // what the refused one brought along has to be written nevertheless
+	if bad.Plan != nil {
+		after.Plan = bad.Plan // what the refused one brought along has to be written nevertheless
+	}
 	wait := l.queue(before, bad, after)
 	l.serve()
 	answers := wait()
@@ -119,7 +122,7 @@ func refusedAlone(t *testing.T, open Opener, bad orca.Emission) error {
 	}
 	check(t, "windows", l.allWindows(), []orca.WindowRecord{
 		recordOf(after, answers[2].Position), recordOf(before, answers[0].Position)})
-	check(t, "plan", must[[]byte](t)(l.Plan(t.Context(), bad.Plan.Hash)), bad.Plan.Content)
+	check(t, "plan", must[[]byte](t)(l.Plan(t.Context(), after.Plan.Hash)), after.Plan.Content)
 	check(t, "open runs", len(l.openRuns()), 2)
 	return answers[1].Err
 }
@@ -149,6 +152,14 @@ func testAcceptRefusedRow(t *testing.T, open Opener) {
 	bad.Outcomes = []orca.Outcome{skipped(mem, at(2)), broken}
 	if err := refusedAlone(t, open, bad); err == nil {
 		t.Error("an outcome of a kind that does not exist is accepted")
+	}
+}
+
+func testAcceptNoPlan(t *testing.T, open Opener) {
+	bad := emission(2)
+	bad.Plan = nil
+	if err := refusedAlone(t, open, bad); !errors.Is(err, orca.Invalid) {
+		t.Errorf("an emission without a plan gives %v, want invalid", err)
 	}
 }
 

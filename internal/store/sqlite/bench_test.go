@@ -1,0 +1,125 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// benchmarkAlgorithms is how many outcomes each run gets in the benchmarks.
+const benchmarkAlgorithms = 5
+
+// benched opens a served store whose window type "Tick" triggers benchmarkAlgorithms algorithms.
+func benched(b testing.TB, cfg Config) (*Store, orca.Emission, orca.Settlement) {
+	b.Helper()
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "orca.db"), cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tick := orca.WindowType{ID: orca.WindowTypeID{Name: "Tick", Version: "1.0.0"}}
+	change := orca.RegistryChange{WindowTypes: []orca.WindowType{tick}}
+	settlement := orca.Settlement{End: orca.RunSucceeded}
+	for i := range benchmarkAlgorithms {
+		id := orca.AlgorithmID{Processor: "edge", Name: fmt.Sprint("Algorithm", i), Version: "1.0.0"}
+		change.Algorithms = append(change.Algorithms, orca.KnownAlgorithm{
+			Algorithm: orca.Algorithm{ID: id, WindowType: tick, ResultType: orca.ResultValue}})
+		settlement.Outcomes = append(settlement.Outcomes, orca.Outcome{Algorithm: id, Kind: orca.Succeeded, Attempts: 1,
+			Result: &orca.Result{Status: orca.StatusSucceeded, Type: orca.ResultValue, Value: 0.25, Encoded: make([]byte, 16)}})
+	}
+	if err := s.ChangeRegistry(b.Context(), change); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			b.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	emission := orca.Emission{Window: orca.Window{Type: tick.ID, Origin: "benchmark", Metadata: make([]byte, 60)},
+		Plan: &orca.PlanContent{Hash: orca.PlanHash{1}, Content: make([]byte, 2000)}, Status: orca.ProcessingTriggered}
+	return s, emission, settlement
+}
+
+// BenchmarkWindows writes windows of five results each: one accept, and one settlement per result. callers wait for
+// their answers, as many as the commit can share.
+func BenchmarkWindows(b *testing.B) {
+	for _, callers := range []int{1, 16, 256, 2048} {
+		for _, keyed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("callers=%d/keys=%v", callers, keyed), func(b *testing.B) { benchmarkWindows(b, callers, keyed) })
+		}
+	}
+}
+
+func benchmarkWindows(b *testing.B, callers int, keyed bool) {
+	s, emission, settlement := benched(b, Config{})
+	b.ReportAllocs()
+	b.ResetTimer()
+	begun := time.Now()
+	var all sync.WaitGroup
+	for c := range callers {
+		all.Go(func() {
+			done := make(chan error, 1)
+			for i := c; i < b.N; i += callers {
+				e := emission
+				e.Window.From, e.Window.To = orca.Time(i+1)*1e9, orca.Time(i+2)*1e9
+				if keyed {
+					e.Key = orca.IdempotencyKey{Project: "p", Key: fmt.Sprintf("%032x", uint64(i)*0x9E3779B97F4A7C15), Digest: [32]byte{1}}
+				}
+				var at orca.Position
+				s.Accept(e, func(a orca.Accepted, err error) { at = a.Position; done <- err })
+				if err := <-done; err != nil {
+					b.Error(err)
+					return
+				}
+				for j := range settlement.Outcomes {
+					part := orca.Settlement{Position: at, Outcomes: settlement.Outcomes[j : j+1]}
+					if j == benchmarkAlgorithms-1 {
+						part.End = orca.RunSucceeded
+					}
+					s.Settle(part, func(err error) { done <- err })
+					if err := <-done; err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	stats := s.Stats()
+	b.ReportMetric(float64(b.N)/time.Since(begun).Seconds(), "windows/s")
+	b.ReportMetric(float64(stats.Rows)/float64(stats.Commits), "rows/commit")
+	b.ReportMetric(stats.CommitSeconds/float64(stats.Commits)*1e3, "ms/commit")
+}
+
+// BenchmarkResults reads one result of one run, as the engine does before each dependent.
+func BenchmarkResults(b *testing.B) {
+	s, emission, settlement := benched(b, Config{})
+	done := make(chan error, 2)
+	s.Accept(emission, func(_ orca.Accepted, err error) { done <- err })
+	settlement.Position = 1
+	s.Settle(settlement, func(err error) { done <- err })
+	for range 2 {
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+	}
+	id := []orca.AlgorithmID{settlement.Outcomes[0].Algorithm}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Results(b.Context(), 1, id); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// TestQueriesUseTheirIndexes holds the plans that SQLite makes: a page must not cost a walk over the whole ledger.
+func TestQueriesUseTheirIndexes(t *testing.T) {
+	t.Parallel()
+	s, _, _ := benched(t, Config{})
+	typ := orca.WindowTypeID{Name: "Tick", Version: "1.0.0"}
+	windows := func(q orca.WindowQuery) (string, []any) {
+		c := windowCondition(q)
+		return windowsQuery(c), append(c.args, 10)
+	}
+	history := func(q orca.ResultQuery) (string, []any) {
+		c := historyCondition(q, 1, 1)
+		return historyQuery(c), append(c.args, 10)
+	}
+	query := func(q string, args ...any) func() (string, []any) { return func() (string, []any) { return q, args } }
+	for name, c := range map[string]struct {
+		query func() (string, []any)
+		want  string
+		never string
+	}{
+		"windows, newest": {func() (string, []any) { return windows(orca.WindowQuery{}) },
+			"SCAN w", "TEMP B-TREE"},
+		"windows of a type": {func() (string, []any) { return windows(orca.WindowQuery{Type: typ, Before: 7}) },
+			"SEARCH w USING INTEGER PRIMARY KEY (rowid<?)", "TEMP B-TREE"},
+		"windows of a type since": {func() (string, []any) { return windows(orca.WindowQuery{Type: typ, From: 7}) },
+			"SEARCH w USING COVERING INDEX window_time (type=? AND time_to>?)", "SCAN w"},
+		"windows with an open run": {func() (string, []any) { return windows(orca.WindowQuery{HasState: true}) },
+			"USING ROWID SEARCH ON TABLE pending FOR IN-OPERATOR", "SCAN w"},
+		"windows with a failed run": {func() (string, []any) { return windows(orca.WindowQuery{HasState: true, State: orca.RunFailed}) },
+			"SEARCH run USING COVERING INDEX run_unsuccessful (state=?)", "SCAN w"},
+		"history": {func() (string, []any) { return history(orca.ResultQuery{}) },
+			"SEARCH w USING COVERING INDEX window_time (type=?)", "TEMP B-TREE FOR ORDER BY"},
+		"history, next page": {func() (string, []any) { return history(orca.ResultQuery{From: 3, Before: &orca.ResultKey{To: 9}}) },
+			"SEARCH w USING COVERING INDEX window_time (type=? AND time_to>? AND (time_to,time_from)<(?,?))", "TEMP B-TREE FOR ORDER BY"},
+		"open runs":              {query(pendingQuery, 0, 10), "SEARCH pending USING INTEGER PRIMARY KEY (rowid>?)", "TEMP B-TREE"},
+		"outcomes of open runs":  {query(openOutcomesQuery, 0, 10), "SEARCH o USING PRIMARY KEY (position=?)", "SCAN"},
+		"a result":               {query(resultQuery, "p", "n", "v", 1, 1), "SEARCH o USING PRIMARY KEY (position=? AND algorithm=?)", "SCAN"},
+		"a revision of a window": {query(runQuery, 1, 2), "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "SCAN r"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, args := c.query()
+			steps := s.planOf(t, q, args)
+			scans := slices.ContainsFunc(steps, func(step string) bool {
+				return strings.HasPrefix(step, c.never) || strings.HasPrefix(step, "USE "+c.never)
+			})
+			if !slices.Contains(steps, c.want) || scans {
+				t.Errorf("want a step %q and none %q in\n\t%s", c.want, c.never, strings.Join(steps, "\n\t"))
+			}
+		})
+	}
+}
+
+// planOf returns the steps of SQLite's plan for a query.
+func (s *Store) planOf(t *testing.T, query string, args []any) []string {
+	t.Helper()
+	values := make([]driver.Value, len(args))
+	for i, a := range args {
+		values[i] = a
+	}
+	var steps []string
+	err := s.read(t.Context(), "explain", func(ctx context.Context, tx snapshot) error {
+		return tx.each(ctx, "EXPLAIN QUERY PLAN "+query, func(row []driver.Value) error {
+			steps = append(steps, text(row, 3))
+			return nil
+		}, values...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
