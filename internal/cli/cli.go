@@ -34,6 +34,7 @@ var verbs = []func(*shell) *cobra.Command{
 	(*shell).windows,
 	(*shell).window,
 	(*shell).results,
+	(*shell).demo,
 	(*shell).version,
 }
 
