@@ -26,6 +26,10 @@ demo: ## Build bin/orca and watch it work on this machine's telemetry
 	go build -o bin/orca ./cmd/orca
 	@bin/orca demo
 
+.PHONY: clean
+clean: ## Remove what was built and installed here
+	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules}
+
 ## Checking
 
 .PHONY: check
@@ -88,7 +92,7 @@ BARE_PYTHONS := bare/python bare/python-oldest
 bare: $(patsubst %,$(CACHE)/%/.installed,$(BARE_PYTHONS)) $(CACHE)/bare/nodejs.built
 
 PYTHON_CONTRACT := $(CACHE)/wheels/.built
-$(PYTHON_CONTRACT): $(CACHE)/python/.installed contract/python/pyproject.toml contract/python/README.md $(wildcard contract/python/orca_contract/*)
+$(PYTHON_CONTRACT): $(CACHE)/python/.installed contract/python/pyproject.toml contract/python/README.md $(wildcard contract/python/orca_contract/*.py contract/python/orca_contract/*.pyi)
 	rm -rf $(@D)
 	$(CACHE)/python/bin/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir $(@D) ./contract/python
 	@touch $@
