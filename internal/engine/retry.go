@@ -56,10 +56,10 @@ func judge(declared orca.ResultType, res *orca.Result, attempts, maxAttempts int
 }
 
 func failureText(res *orca.Result, none string) string {
-	if res.Error == "" {
+	if res.Failure == "" {
 		return none + " without details"
 	}
-	return shorten(res.Error)
+	return shorten(res.Failure)
 }
 
 // maxReason bounds a reason in bytes: it is kept for each run that is loaded and listed, and the result has the details

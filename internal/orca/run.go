@@ -111,6 +111,8 @@ type Result struct {
 	JSON string
 	// Error shows the error details of a failure to people, as JSON; empty when there are none.
 	Error string
+	// Failure is what the details say in words: their message if they have one, else the same as Error.
+	Failure string
 }
 
 // Outcome is how one node of a run settled. It never changes.

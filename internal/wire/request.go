@@ -59,7 +59,7 @@ func (e *Encoder) Request(execID string, x *orca.Execution, legacy bool) ([]byte
 	if err := checkExecution(x); err != nil {
 		return nil, fmt.Errorf("encode request %s: %w", execID, err)
 	}
-	size := e.guess(x)
+	size := e.guess(x, legacy)
 	if size > math.MaxInt32 {
 		return nil, orca.Errorf(orca.Exhausted, "the inputs have about %d bytes, and no message can have more than %d: look back less far",
 			size, math.MaxInt32)
@@ -77,18 +77,22 @@ func (e *Encoder) Request(execID string, x *orca.Execution, legacy bool) ([]byte
 }
 
 // guess returns about how many bytes the request will have: enough for most to need no second buffer.
-func (e *Encoder) guess(x *orca.Execution) int {
+func (e *Encoder) guess(x *orca.Execution, legacy bool) int {
 	const perField = 8
+	more := 0 // copies of algorithms and results of the same run, beside the first
+	if legacy {
+		more = 1
+	}
 	window := perField + sizeOfWindow(x.Stored)
 	n := perField + sizeOfWindow(x.Input) + 64
 	for i := range x.Algorithms {
 		a := &x.Algorithms[i]
-		n += perField + 2*len(e.Definition(a.Algorithm)) + sizeOfRows(a.Self)
+		n += perField + (1+more)*len(e.Definition(a.Algorithm)) + sizeOfRows(a.Self)
 		for j := range a.Dependencies {
 			d := &a.Dependencies[j]
 			n += perField + len(e.Definition(d.Algorithm)) + sizeOfRows(d.Past)
 			if d.Current != nil {
-				n += 2*(perField+len(d.Current)+window) + len(e.Definition(d.Algorithm))
+				n += (1+more)*(perField+len(d.Current)+window) + more*len(e.Definition(d.Algorithm))
 			}
 		}
 	}

@@ -39,7 +39,9 @@ func Result(msg *pb.Result) (orca.Result, error) {
 		r.Type, r.JSON = orca.ResultStruct, structJSON(data.StructValue)
 	}
 	if status != orca.StatusSucceeded {
-		r.Error = errorJSON(errorDetails(msg))
+		details := errorDetails(msg)
+		r.Error = errorJSON(details)
+		r.Failure = failureWords(details, r.Error)
 	}
 	return r, nil
 }
@@ -57,6 +59,19 @@ func resultStatus(s pb.ResultStatus) (orca.ResultStatus, error) {
 }
 
 // errorDetails returns what a failure says of itself; older SDKs send it as data.
+// messageFields are where SDKs put the words for a failure, the most common first.
+var messageFields = []string{"message", "error", "reason", "detail"}
+
+// failureWords returns the text that the details of a failure have for people, else all of them.
+func failureWords(details *structpb.Struct, all string) string {
+	for _, name := range messageFields {
+		if text := details.GetFields()[name].GetStringValue(); text != "" {
+			return text
+		}
+	}
+	return all
+}
+
 func errorDetails(msg *pb.Result) *structpb.Struct {
 	if details := msg.GetError(); len(details.GetFields()) > 0 {
 		return details

@@ -133,7 +133,7 @@ func locate(msg protoreflect.Message, broken *protovalidate.Violation) violation
 
 // tolerated reports whether working peers are known to break this rule at this place.
 func (v violation) tolerated() bool {
-	if v.rule != ruleRequired {
+	if v.rule != ruleRequired || v.field == nil {
 		return false
 	}
 	switch v.field.FullName() {

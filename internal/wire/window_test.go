@@ -245,17 +245,18 @@ func equal(a, b *structpb.Value) bool {
 	panic("a value of another kind")
 }
 
+// scalars are values of which some are equal, and some nearly so.
+var scalars = []*structpb.Value{
+	{}, structpb.NewNullValue(), structpb.NewBoolValue(false), structpb.NewBoolValue(true),
+	structpb.NewNumberValue(0), structpb.NewNumberValue(math.Copysign(0, -1)), structpb.NewNumberValue(1),
+	structpb.NewNumberValue(math.NaN()), structpb.NewNumberValue(math.Float64frombits(0xfff0000000000001)),
+	structpb.NewNumberValue(math.Inf(1)), structpb.NewNumberValue(math.Inf(-1)),
+	structpb.NewStringValue(""), structpb.NewStringValue("0"), structpb.NewStringValue("NaN"),
+}
+
 // likely draws values of which many are equal, and many nearly so.
 func likely(depth int) *rapid.Generator[*structpb.Value] {
-	kinds := []*rapid.Generator[*structpb.Value]{
-		rapid.SampledFrom([]*structpb.Value{
-			{}, structpb.NewNullValue(), structpb.NewBoolValue(false), structpb.NewBoolValue(true),
-			structpb.NewNumberValue(0), structpb.NewNumberValue(math.Copysign(0, -1)), structpb.NewNumberValue(1),
-			structpb.NewNumberValue(math.NaN()), structpb.NewNumberValue(math.Float64frombits(0xfff0000000000001)),
-			structpb.NewNumberValue(math.Inf(1)), structpb.NewNumberValue(math.Inf(-1)),
-			structpb.NewStringValue(""), structpb.NewStringValue("0"), structpb.NewStringValue("NaN"),
-		}),
-	}
+	kinds := []*rapid.Generator[*structpb.Value]{rapid.SampledFrom(scalars)}
 	if depth > 0 {
 		kinds = append(kinds,
 			rapid.Map(rapid.SliceOfN(likely(depth-1), 0, 2), func(vs []*structpb.Value) *structpb.Value {
@@ -271,25 +272,43 @@ func likely(depth int) *rapid.Generator[*structpb.Value] {
 
 func TestFiltersAndDigestsAreEqualExactlyForEqualValues(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := likely(2).Draw(t, "a value"), likely(2).Draw(t, "another value")
-		for _, field := range []string{"unit", "token", "patient", "host", "extra"} {
-			x, y := secondWindow(), secondWindow()
-			x.Metadata.Fields[field], y.Metadata.Fields[field] = a, b
-			if got := wire.Digest(x, second, secret) == wire.Digest(y, second, secret); got != equal(a, b) {
-				t.Fatalf("%s of %v and %v: equal digests %v, equal values %v", field, a, b, got, equal(a, b))
-			}
-			ex, errX := wire.Window(x, second, secret)
-			ey, errY := wire.Window(y, second, secret)
-			if err := errors.Join(errX, errY); err != nil {
-				t.Fatal(err)
-			}
-			want := equal(a, b) || field != "patient" && field != "host"
-			if got := cmp.Equal(ex.Filters, ey.Filters); got != want {
-				t.Fatalf("%s of %v and %v: equal filters %v, want %v", field, a, b, got, want)
-			}
+	for _, a := range scalars {
+		for _, b := range scalars {
+			checkEquality(t, a, b)
 		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		checkEquality(t, likely(2).Draw(t, "a value"), likely(2).Draw(t, "another value"))
 	})
+}
+
+func checkEquality(t interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}, a, b *structpb.Value) {
+	t.Helper()
+	for _, field := range []string{"unit", "token", "patient", "host", "extra"} {
+		x, y := secondWindow(), secondWindow()
+		x.Metadata.Fields[field], y.Metadata.Fields[field] = a, b
+		if got := wire.Digest(x, second, secret) == wire.Digest(y, second, secret); got != equal(a, b) {
+			t.Fatalf("%s of %v and %v: equal digests %v, equal values %v", field, a, b, got, equal(a, b))
+		}
+		ex, errX := wire.Window(x, second, secret)
+		ey, errY := wire.Window(y, second, secret)
+		if err := errors.Join(errX, errY); err != nil {
+			t.Fatal(err)
+		}
+		want := equal(a, b) || field != "patient" && field != "host"
+		if got := cmp.Equal(ex.Filters, ey.Filters); got != want {
+			t.Fatalf("%s of %v and %v: equal filters %v, want %v", field, a, b, got, want)
+		}
+	}
+	have := marshalled(t, map[string]*structpb.Value{"a": a, "more": b})
+	got, err := wire.MetadataMatches(have, &structpb.Struct{Fields: map[string]*structpb.Value{"a": b}})
+	if err != nil || got != equal(a, b) {
+		t.Fatalf("%v matches %v: %v, %v", a, b, got, err)
+	}
 }
 
 // A field that one type stores and another does not is still the same field to a lookback.
@@ -500,17 +519,6 @@ func TestWindowMessageOfBrokenBytes(t *testing.T) {
 
 func TestMetadataMatches(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := likely(2).Draw(t, "a value"), likely(2).Draw(t, "another value")
-		have := marshalled(t, map[string]*structpb.Value{"a": a, "more": b})
-		got, err := wire.MetadataMatches(have, &structpb.Struct{Fields: map[string]*structpb.Value{"a": b}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != equal(a, b) {
-			t.Fatalf("%v matches %v: %v", a, b, got)
-		}
-	})
 	field := func(name string, v *structpb.Value) *structpb.Struct {
 		return &structpb.Struct{Fields: map[string]*structpb.Value{name: v}}
 	}
