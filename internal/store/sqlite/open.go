@@ -79,16 +79,19 @@ func prepareFile(path string) (fresh bool, err error) {
 	return false, nil
 }
 
-// migrate brings the schema up to date. The caller holds the lock of the store.
-func migrate(ctx context.Context, path string, fresh bool) (err error) {
-	params := []string{"_pragma", "synchronous(full)"}
-	if fresh { // in this order: the first write fixes the page size, and carries the mark
-		params = append(params,
-			"_pragma", fmt.Sprintf("page_size(%d)", pageSize),
-			"_pragma", fmt.Sprintf("application_id(%d)", applicationID),
-			"_pragma", "journal_mode(wal)")
+// create fixes what has to be before the first table: the page size, then the mark, whose write makes it final.
+func create(ctx context.Context, path string) error {
+	c, err := openConn(dsn(path, "mode", "rw"))
+	if err != nil {
+		return err
 	}
-	db, err := sql.Open("sqlite", dsn(path, params...))
+	return errors.Join(c.exec(ctx, fmt.Sprintf("PRAGMA page_size = %d; PRAGMA application_id = %d; PRAGMA journal_mode = wal",
+		pageSize, applicationID)), c.close())
+}
+
+// migrate brings the schema up to date. The caller holds the lock of the store.
+func migrate(ctx context.Context, path string) (err error) {
+	db, err := sql.Open("sqlite", dsn(path, "mode", "rw", "_pragma", "synchronous(full)"))
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,12 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.path, fresh); err != nil {
+	if fresh {
+		if err := create(ctx, s.path); err != nil {
+			return explain(s.path, err)
+		}
+	}
+	if err := migrate(ctx, s.path); err != nil {
 		return explain(s.path, err)
 	}
 	if s.writer, err = openWriter(ctx, s.path); err != nil {
