@@ -87,7 +87,7 @@ func TestRunsAcceptedDuringALoadFollowItFromMemory(t *testing.T) {
 }
 
 func readsTake(d time.Duration) func(*setUp) {
-	return func(with *setUp) { with.session.readFault = func() error { time.Sleep(d); return nil } }
+	return func(with *setUp) { with.session.readFault = func(string) error { time.Sleep(d); return nil } }
 }
 
 // What finds no room in memory beside a load becomes rows.
@@ -179,13 +179,10 @@ func TestReadFaultsAreOutlived(t *testing.T) {
 		first := startCore(t, l, p)
 		first.emit()
 		first.crash()
-		faults := 0
+		faults := map[string]int{}
 		c := startCore(t, l, p, func(with *setUp) {
-			with.session.readFault = func() error {
-				if faults++; faults == 1 || faults == 9 { // the backlog, and the rows before their plan
-					return nil
-				}
-				if faults < 12 {
+			with.session.readFault = func(method string) error {
+				if faults[method]++; method != "Backlog" && faults[method] < 5 {
 					return errFault
 				}
 				return nil
@@ -369,7 +366,7 @@ func (f onSubmit) Submit(c *orca.Call) { f(c) }
 func TestBacklogThatCannotBeReadEndsTheStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newLedger().session()
-		s.readFault = func() error { return errFault }
+		s.readFault = func(string) error { return errFault }
 		e := New(Config{Ledger: s, Planner: planner{}})
 		emitted := make(chan error, 1)
 		go func() {

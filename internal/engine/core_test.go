@@ -43,9 +43,21 @@ type setUp struct {
 	session *session
 }
 
-// startCore starts a core on a ledger; it stops in order at the end of the test. Failures have the shortest pauses.
+// startCore starts a core on a ledger; it stops in order at the end of the test.
 func startCore(t testing.TB, l *ledger, p *plan.Plan, changes ...func(*setUp)) *core {
 	t.Helper()
+	c := newCore(t, l, p, changes...)
+	t.Cleanup(func() {
+		c.stop()
+		for _, rule := range l.broken {
+			t.Error(rule)
+		}
+	})
+	return c
+}
+
+// newCore starts a core that the caller ends. Its failures have the shortest pauses.
+func newCore(t testing.TB, l *ledger, p *plan.Plan, changes ...func(*setUp)) *core {
 	d := &desk{}
 	with := &setUp{session: l.session(), Config: Config{Fleet: d, Planner: planner{p}}}
 	for _, change := range changes {
@@ -56,7 +68,7 @@ func startCore(t testing.TB, l *ledger, p *plan.Plan, changes ...func(*setUp)) *
 	c.random = func() float64 { return 0 }
 	var ctx, serve context.Context
 	serve, c.commit = context.WithCancel(context.WithoutCancel(t.Context()))
-	ctx, c.finish = context.WithCancel(serve)
+	ctx, finish := context.WithCancel(serve)
 	c.parts.Go(func() { c.session.serve(serve) })
 	ended := make(chan struct{})
 	c.parts.Go(func() {
@@ -65,14 +77,7 @@ func startCore(t testing.TB, l *ledger, p *plan.Plan, changes ...func(*setUp)) *
 			t.Errorf("Run: %v", err)
 		}
 	})
-	finish := c.finish
 	c.finish = func() { finish(); <-ended }
-	t.Cleanup(func() {
-		c.stop()
-		for _, rule := range l.broken {
-			t.Error(rule)
-		}
-	})
 	return c
 }
 
@@ -190,7 +195,7 @@ func encodedOf(p orca.Position, id orca.AlgorithmID) []byte {
 func (c *core) answer(call *orca.Call, status orca.ResultStatus, details string) {
 	id := call.Algorithms[0].ID
 	call.Result(c.t.Context(), id, orca.Result{
-		Status: status, Type: orca.ResultNone, Encoded: []byte(details), Error: details,
+		Status: status, Type: orca.ResultNone, Encoded: []byte(details), Error: details, Failure: details,
 	})
 }
 
@@ -229,18 +234,27 @@ func recorded(r record) []string {
 	return lines
 }
 
-// checkIdle makes sure that nothing is left of finished runs: budget, memory, counts.
+// checkIdle makes sure that nothing is left of finished runs.
 func (c *core) checkIdle() {
 	c.t.Helper()
 	synctest.Wait()
+	for _, left := range c.leftovers() {
+		c.t.Error(left)
+	}
+}
+
+// leftovers says what an idle engine has not given back: budget, memory, counts.
+func (c *core) leftovers() []string {
+	var left []string
 	if !c.unsettled.TryAcquire(c.cfg.MaxUnsettledBytes) {
-		c.t.Error("bytes of settled results are still in the budget")
+		left = append(left, "bytes of settled results are still in the budget")
 	} else {
 		c.unsettled.Release(c.cfg.MaxUnsettledBytes)
 	}
 	s := c.Stats()
 	got := Stats{Open: s.Open, Active: s.Active, HeldBytes: s.HeldBytes}
 	if diff := cmp.Diff(Stats{}, got); diff != "" {
-		c.t.Errorf("an idle engine (-want +got):\n%s", diff)
+		left = append(left, "an idle engine (-want +got):\n"+diff)
 	}
+	return left
 }

@@ -361,7 +361,7 @@ func TestResultOfACancelledRequest(t *testing.T) {
 		c := startCore(t, newLedger(), dag(t, "A", "q/B"), func(with *setUp) { with.MaxUnsettledBytes = 40 }, commitsTake(time.Second))
 		p := c.emit()
 		calls := c.expect("1 p: A", "1 q: B")
-		calls[0].Result(cancelled, idOf("A"), success(p, idOf("A"))) // there is room
+		calls[0].Result(cancelled, idOf("A"), success(p, idOf("A")))     // there is room
 		calls[1].Result(cancelled, idOf("q/B"), success(p, idOf("q/B"))) // there is none
 		c.pass(time.Second)
 		c.succeed(c.next("1 q: B"))

@@ -19,6 +19,8 @@ type ledger struct {
 	keys  map[string]orca.Accepted
 	// broken are rules that a core broke: every one of them is a defect.
 	broken []string
+	// repeats are allowed to settle a node again, as after a write that was reported as failed.
+	repeats bool
 	// finished is called, with the lock held, with each run that finished; nil for nobody.
 	finished func(orca.Position)
 }
@@ -63,6 +65,9 @@ func (l *ledger) settle(s *orca.Settlement) {
 	r := l.runs[s.Position-1]
 	for _, o := range s.Outcomes {
 		if slices.ContainsFunc(r.outcomes, func(x orca.Outcome) bool { return x.Algorithm == o.Algorithm }) {
+			if !l.repeats {
+				l.rule("run %d: %v settled twice", s.Position, o.Algorithm)
+			}
 			continue // the first one stays
 		}
 		if r.State != orca.RunOpen {
@@ -104,8 +109,9 @@ type session struct {
 	// writeFault is asked for each write at its commit. With an error the write is reported as failed, and it is
 	// written nevertheless if kept; nil for no faults.
 	writeFault func(*write) (kept bool, err error)
-	// readFault is asked for each read, and may take its time; the answer is older than that. Nil for no faults.
-	readFault func() error
+	// readFault is asked for each read by the method's name, and may take its time; the answer is older than that.
+	// Nil for no faults.
+	readFault func(method string) error
 	// hidden runs are committed and not seen by reads.
 	hidden map[orca.Position]bool
 	// loads counts the calls of OpenRuns.
@@ -231,7 +237,7 @@ func (s *session) crash() {
 
 func (s *session) OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error) {
 	runs := s.openRuns(after, limit)
-	return runs, s.fault(ctx)
+	return runs, s.fault(ctx, "OpenRuns")
 }
 
 func (s *session) openRuns(after orca.Position, limit int) []orca.OpenRun {
@@ -256,14 +262,13 @@ func (s *session) openRuns(after orca.Position, limit int) []orca.OpenRun {
 	return open
 }
 
-func (s *session) fault(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+func (s *session) fault(ctx context.Context, method string) error {
 	if s.readFault != nil {
-		return s.readFault()
+		if err := s.readFault(method); err != nil {
+			return err
+		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 func (s *session) Plan(ctx context.Context, h orca.PlanHash) ([]byte, error) {
@@ -273,7 +278,7 @@ func (s *session) Plan(ctx context.Context, h orca.PlanHash) ([]byte, error) {
 	if !ok {
 		return nil, orca.Errorf(orca.NotFound, "the ledger has no plan %x", h[:6])
 	}
-	return p.Content, s.fault(ctx)
+	return p.Content, s.fault(ctx, "Plan")
 }
 
 func (s *session) Results(ctx context.Context, p orca.Position, ids []orca.AlgorithmID) ([]orca.Result, error) {
@@ -286,12 +291,12 @@ func (s *session) Results(ctx context.Context, p orca.Position, ids []orca.Algor
 		}
 		results[k] = *r.outcomes[i].Result
 	}
-	return results, s.fault(ctx)
+	return results, s.fault(ctx, "Results")
 }
 
 func (s *session) Backlog(ctx context.Context) (orca.Backlog, error) {
 	s.ledger.mu.Lock()
 	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs))}
 	s.ledger.mu.Unlock()
-	return b, s.fault(ctx)
+	return b, s.fault(ctx, "Backlog")
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"strings"
-	"testing"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 	"github.com/orca-telemetry/orca/internal/plan"
@@ -16,7 +15,7 @@ var gone = orca.AlgorithmID{Processor: "p", Name: "Gone", Version: "1.0.0"}
 
 // dag plans the algorithms of the given lines, each written "NAME" or "NAME < NAME NAME" with what it needs. A name
 // stands for an algorithm of processor p; "q/NAME" is one of processor q, and "q/NAME < Gone" needs a retired one.
-func dag(t testing.TB, lines ...string) *plan.Plan {
+func dag(t fataler, lines ...string) *plan.Plan {
 	t.Helper()
 	algorithms := make([]orca.Algorithm, len(lines))
 	for i, line := range lines {
@@ -29,7 +28,13 @@ func dag(t testing.TB, lines ...string) *plan.Plan {
 	return build(t, algorithms)
 }
 
-func build(t testing.TB, algorithms []orca.Algorithm) *plan.Plan {
+// fataler is any kind of test.
+type fataler interface {
+	Helper()
+	Fatal(...any)
+}
+
+func build(t fataler, algorithms []orca.Algorithm) *plan.Plan {
 	t.Helper()
 	p, err := plan.Build(windowType.ID, algorithms, func(id orca.AlgorithmID) (orca.Algorithm, bool, bool) {
 		return orca.Algorithm{ID: gone, WindowType: windowType, ResultType: orca.ResultValue}, true, id == gone

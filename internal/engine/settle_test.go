@@ -23,6 +23,7 @@ func failSettlements(n int, kept bool) func(*setUp) {
 				return false, nil
 			}
 			n--
+			with.session.repeats = with.session.repeats || kept
 			return kept, errFault
 		}
 	}
