@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -303,4 +304,41 @@ func TestDeepestRowIsReadable(t *testing.T) {
 	if err := (proto.UnmarshalOptions{RecursionLimit: 100}).Unmarshal(encoded, new(pb.ExecutionRequest)); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	x := execution.Example(1)
+	validator := newValidator(t)
+	want, err := wire.EncodeRequest("x", x, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	emission, err := wire.Window(secondWindow(), second, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var encoder wire.Encoder
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				got, err := encoder.Request("x", x, true)
+				if err != nil || !bytes.Equal(want, got) {
+					t.Errorf("another request, %v", err)
+				}
+				again, err := wire.Window(secondWindow(), second, secret)
+				if diff := cmp.Diff(emission, again); err != nil || diff != "" {
+					t.Errorf("another window, %v (-want +got):\n%s", err, diff)
+				}
+				if _, err := wire.Window(secondWindow(), second, []byte("another")); err != nil {
+					t.Error(err)
+				}
+				if _, err := validator.Check(workingRegistration()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

@@ -286,6 +286,26 @@ func named(v any) any {
 	return v
 }
 
+func TestEveryCharacterHasJSON(t *testing.T) {
+	t.Parallel()
+	var all strings.Builder
+	for r := rune(0); r < 0x180; r++ {
+		all.WriteRune(r)
+	}
+	data := &structpb.Struct{Fields: map[string]*structpb.Value{all.String(): structpb.NewStringValue(all.String())}}
+	r, err := wire.Result(&pb.Result{Status: 2, ResultData: &pb.Result_StructValue{StructValue: data}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]string
+	if err := json.Unmarshal([]byte(r.JSON), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{all.String(): all.String()}, got); diff != "" {
+		t.Errorf("the characters (-want +got):\n%s", diff)
+	}
+}
+
 func TestLongResultsHaveNoJSON(t *testing.T) {
 	t.Parallel()
 	for what, size := range map[string]int{"just fits": 64<<10 - 8, "one byte more": 64<<10 - 7, "much more": 1 << 20} {
