@@ -34,25 +34,28 @@ func arrayJSON(values []float32) string {
 	return unlessLong(b)
 }
 
-// structJSON returns the struct as a JSON object with sorted names; empty above maxJSON.
-func structJSON(s *structpb.Struct) string {
-	return unlessLong(appendObject(nil, s.GetFields(), maxJSON))
-}
-
 // errorJSON returns error details as a JSON object, empty when there are none. Of details that are too long, long
 // strings are cut.
 func errorJSON(s *structpb.Struct) string {
 	if len(s.GetFields()) == 0 {
 		return ""
 	}
-	if text := structJSON(s); text != "" {
+	if text := objectJSON(s, maxJSON); text != "" {
 		return text
 	}
 	const cut = 4 << 10
-	if text := unlessLong(appendObject(nil, s.GetFields(), cut)); text != "" {
+	if text := objectJSON(s, cut); text != "" {
 		return text
 	}
 	return fmt.Sprintf(`{"omitted":"error details of more than %d bytes"}`, maxJSON)
+}
+
+// objectJSON returns the struct as a JSON object with sorted names, strings cut to longest bytes; empty above maxJSON.
+func objectJSON(s *structpb.Struct, longest int) string {
+	work := takeScratch()
+	defer work.giveBack()
+	work.buf = appendObject(work.buf[:0], s.GetFields(), longest)
+	return unlessLong(work.buf)
 }
 
 func unlessLong(b []byte) string {
@@ -65,7 +68,8 @@ func unlessLong(b []byte) string {
 // appendObject appends a JSON object, and stops early once the text is too long to be shown. Strings longer than
 // longest bytes are cut.
 func appendObject(b []byte, fields map[string]*structpb.Value, longest int) []byte {
-	names := make([]string, 0, len(fields))
+	var space [16]string // keeps the names of most structs off the heap
+	names := space[:0]
 	for name := range fields {
 		names = append(names, name)
 	}

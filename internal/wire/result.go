@@ -36,7 +36,7 @@ func Result(msg *pb.Result) (orca.Result, error) {
 	case *pb.Result_FloatValues:
 		r.Type, r.JSON = orca.ResultArray, arrayJSON(data.FloatValues.GetValues())
 	case *pb.Result_StructValue:
-		r.Type, r.JSON = orca.ResultStruct, structJSON(data.StructValue)
+		r.Type, r.JSON = orca.ResultStruct, objectJSON(data.StructValue, maxJSON)
 	}
 	if status != orca.StatusSucceeded {
 		details := errorDetails(msg)
