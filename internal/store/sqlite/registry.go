@@ -133,3 +133,11 @@ func (s *Store) LoadRegistry(ctx context.Context) (orca.Registry, error) {
 	}
 	return reg.Registry, nil
 }
+
+// RegistryVersion returns the version of the registry, which grows with each change.
+func (s *Store) RegistryVersion(ctx context.Context) (version int64, err error) {
+	err = s.read(ctx, "read the registry's version", func(ctx context.Context, tx snapshot) error {
+		return tx.QueryRowContext(ctx, "SELECT registry_version FROM ledger").Scan(&version)
+	})
+	return version, err
+}

@@ -21,7 +21,7 @@ const (
 				ORDER BY later.revision DESC LIMIT 1), w.id)`
 
 	// recordColumns and recordJoins select the WindowRecord of window w.
-	recordColumns = `w.id, ` + windowColumns + `, first.accepted_at, ` + runColumns + `,
+	recordColumns = `w.id, ` + windowColumns + `, first.accepted_at, ` + runColumns + `, p.nodes,
 		(SELECT count(*) FROM outcome settled WHERE settled.position = r.position)`
 	recordJoins = newestJoin + `
 		CROSS JOIN window_type t ON t.id = w.type
@@ -36,7 +36,7 @@ type recordScan struct {
 }
 
 func (r *recordScan) targets() []any {
-	return slices.Concat([]any{&r.ID}, windowTargets(&r.Window), []any{&r.AcceptedAt}, r.newest.targets(), []any{&r.Settled})
+	return slices.Concat([]any{&r.ID}, windowTargets(&r.Window), []any{&r.AcceptedAt}, r.newest.targets(), []any{&r.Nodes, &r.Settled})
 }
 
 func (r *recordScan) record() orca.WindowRecord {

@@ -83,7 +83,7 @@ func at(i int) orca.Time { return epoch + orca.Time(i)*60e9 }
 
 // planOf returns a plan with the given content.
 func planOf(content string) *orca.PlanContent {
-	return &orca.PlanContent{Hash: sha256.Sum256([]byte(content)), Content: []byte(content)}
+	return &orca.PlanContent{Hash: sha256.Sum256([]byte(content)), Content: []byte(content), Nodes: len(content)}
 }
 
 // emission returns minute i, accepted as it ended, with a noStore field, that triggers algorithms.
@@ -131,7 +131,7 @@ func runOf(e orca.Emission, position orca.Position) orca.Run {
 // recordOf is the record of the window that e makes at a position.
 func recordOf(e orca.Emission, position orca.Position) orca.WindowRecord {
 	return orca.WindowRecord{ID: position, Window: e.Window, AcceptedAt: e.AcceptedAt, Newest: runOf(e, position),
-		Settled: len(e.Outcomes)}
+		Nodes: e.Plan.Nodes, Settled: len(e.Outcomes)}
 }
 
 // openOf is the open run that e makes at a position.

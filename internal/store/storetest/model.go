@@ -101,7 +101,7 @@ func (r *modelRun) add(outcomes []orca.Outcome) {
 
 func (r *modelRun) record() orca.WindowRecord {
 	return orca.WindowRecord{ID: r.run.Window, Window: r.emission.Window, AcceptedAt: r.emission.AcceptedAt, Newest: r.run,
-		Settled: len(r.outcomes)}
+		Nodes: r.emission.Plan.Nodes, Settled: len(r.outcomes)}
 }
 
 func (m *model) openRuns() []orca.OpenRun {

@@ -22,7 +22,9 @@ var registryTests = map[string]func(*testing.T, Opener){
 
 func (l *ledger) registry() orca.Registry {
 	l.t.Helper()
-	return must[orca.Registry](l.t)(l.LoadRegistry(l.t.Context()))
+	r := must[orca.Registry](l.t)(l.LoadRegistry(l.t.Context()))
+	check(l.t, "registry version", must[int64](l.t)(l.RegistryVersion(l.t.Context())), r.Version)
+	return r
 }
 
 func testRegistryEmpty(t *testing.T, open Opener) {

@@ -13,6 +13,8 @@ import (
 type Store interface {
 	// LoadRegistry returns the registry, each list in the order of its identities.
 	LoadRegistry(context.Context) (orca.Registry, error)
+	// RegistryVersion returns the version of what LoadRegistry would return.
+	RegistryVersion(context.Context) (int64, error)
 	// ChangeRegistry writes a change in one transaction. It is refused with orca.Precondition, and nothing is written,
 	// when Base is not the stored version.
 	ChangeRegistry(context.Context, orca.RegistryChange) error
