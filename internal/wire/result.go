@@ -58,7 +58,6 @@ func resultStatus(s pb.ResultStatus) (orca.ResultStatus, error) {
 	return 0, refuse("", "%d is no status: send 0 (handled failure), 1 (unhandled failure) or 2 (success)", int32(s))
 }
 
-// errorDetails returns what a failure says of itself; older SDKs send it as data.
 // messageFields are where SDKs put the words for a failure, the most common first.
 var messageFields = []string{"message", "error", "reason", "detail"}
 
@@ -72,6 +71,7 @@ func failureWords(details *structpb.Struct, all string) string {
 	return all
 }
 
+// errorDetails returns what a failure says of itself; older SDKs send it as data.
 func errorDetails(msg *pb.Result) *structpb.Struct {
 	if details := msg.GetError(); len(details.GetFields()) > 0 {
 		return details
