@@ -252,8 +252,8 @@ func (c *core) leftovers() []string {
 		c.unsettled.Release(c.cfg.MaxUnsettledBytes)
 	}
 	s := c.Stats()
-	got := Stats{Open: s.Open, Active: s.Active, HeldBytes: s.HeldBytes}
-	if diff := cmp.Diff(Stats{}, got); diff != "" {
+	got := orca.RunStats{Open: s.Open, Active: s.Active, HeldBytes: s.HeldBytes}
+	if diff := cmp.Diff(orca.RunStats{}, got); diff != "" {
 		left = append(left, "an idle engine (-want +got):\n"+diff)
 	}
 	return left

@@ -69,3 +69,15 @@ type Backlog struct {
 	// Newest is the highest position ever given; zero in an empty ledger.
 	Newest Position
 }
+
+// RunStats is how the runs of a core stand.
+type RunStats struct {
+	// Accepted windows since the start of this core.
+	Accepted int64
+	// Open runs in all, of which Active are in memory.
+	Open, Active int64
+	// HeldBytes is the size of the results kept in memory for dependents.
+	HeldBytes int64
+	// Outcomes since the start of this core, by kind.
+	Outcomes map[OutcomeKind]int64
+}

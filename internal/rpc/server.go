@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
-	"github.com/orca-telemetry/orca/internal/engine"
 	"github.com/orca-telemetry/orca/internal/orca"
 	"github.com/orca-telemetry/orca/internal/registry"
 	"github.com/orca-telemetry/orca/internal/wire"
@@ -34,7 +33,7 @@ type Registry interface {
 type Engine interface {
 	Emit(ctx context.Context, e orca.Emission) (orca.Accepted, error)
 	Watch(p orca.Position) (changed <-chan struct{}, stop func())
-	Stats() engine.Stats
+	Stats() orca.RunStats
 }
 
 // Ledger is read for people.
