@@ -20,6 +20,8 @@ import (
 
 func exhausted() error { return status.Error(codes.ResourceExhausted, "busy") }
 
+func unimplemented() error { return status.Error(codes.Unimplemented, "not here") }
+
 // A connection lost with nothing received is EndLost, with the times that tell one breakdown from two, and the instance
 // gets no work until it answers SERVING again.
 func TestLostConnection(t *testing.T) {

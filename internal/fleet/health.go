@@ -165,10 +165,11 @@ func (in *instance) pause(ctx context.Context, conn *grpc.ClientConn, begun time
 	for {
 		wait := time.Until(heartbeat)
 		if !in.serving() {
-			if conn.GetState() != connectivity.Ready || in.pool.waiting() && time.Since(begun) >= cfg.Probe {
+			age := time.Since(begun)
+			if conn.GetState() != connectivity.Ready || age >= cfg.Probe && in.pool.waiting() {
 				return
 			}
-			wait = min(wait, cfg.Probe)
+			wait = min(wait, cfg.Probe-age%cfg.Probe)
 		}
 		if wait <= 0 || !sleep(ctx, in.kick, wait) {
 			return

@@ -13,11 +13,14 @@ import (
 
 // network is a network in memory: processors listen at names, and an address where nobody listens refuses.
 type network struct {
-	mu        sync.Mutex
-	listeners map[string]*bufconn.Listener
+	mu          sync.Mutex
+	listeners   map[string]*bufconn.Listener
+	connections map[string]int // open ones, by address
 }
 
-func newNetwork() *network { return &network{listeners: map[string]*bufconn.Listener{}} }
+func newNetwork() *network {
+	return &network{listeners: map[string]*bufconn.Listener{}, connections: map[string]int{}}
+}
 
 func (n *network) listen(t *testing.T, address string) net.Listener {
 	t.Helper()
@@ -31,21 +34,43 @@ func (n *network) listen(t *testing.T, address string) net.Listener {
 	return listener{l, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		delete(n.listeners, address)
+		if n.listeners[address] == l {
+			delete(n.listeners, address)
+		}
 	}}
 }
 
-// dialOption makes connections go through the network.
-func (n *network) dialOption() grpc.DialOption {
-	return grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-		n.mu.Lock()
-		l := n.listeners[address]
-		n.mu.Unlock()
-		if l == nil {
-			return nil, fmt.Errorf("dial %s: connection refused", address)
-		}
-		return l.DialContext(ctx)
-	})
+// dialOptions make connections go through the network.
+func (n *network) dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithContextDialer(n.dial)}
+}
+
+func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
+	n.mu.Lock()
+	l := n.listeners[address]
+	n.mu.Unlock()
+	if l == nil {
+		return nil, fmt.Errorf("dial %s: connection refused", address)
+	}
+	conn, err := l.DialContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n.count(address, 1)
+	return &connection{Conn: conn, closed: sync.OnceFunc(func() { n.count(address, -1) })}, nil
+}
+
+func (n *network) count(address string, d int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.connections[address] += d
+}
+
+// open returns how many connections to an address are open.
+func (n *network) open(address string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.connections[address]
 }
 
 // listener frees its address when it is closed.
@@ -57,4 +82,15 @@ type listener struct {
 func (l listener) Close() error {
 	l.free()
 	return l.Listener.Close()
+}
+
+// connection tells when it is closed.
+type connection struct {
+	net.Conn
+	closed func()
+}
+
+func (c *connection) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }

@@ -170,7 +170,7 @@ const maxDropLogs = 5
 
 func (r *request) drop(why string, about ...any) {
 	if r.dropped++; r.dropped <= maxDropLogs {
-		r.log().Warn("a result was dropped: "+why, about...)
+		r.log().With(about...).Warn("a result was dropped", "why", why)
 	}
 }
 

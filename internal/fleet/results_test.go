@@ -184,7 +184,7 @@ func TestEngineMayTakeItsTime(t *testing.T) {
 		c := newCall(1, "p", "A", "B")
 		take := c.Result
 		c.Result = func(ctx context.Context, id orca.AlgorithmID, r orca.Result) {
-			time.Sleep(time.Hour)
+			time.Sleep(16 * time.Minute) // longer than the execution timeout
 			if ctx.Err() != nil {
 				t.Errorf("the context of the result of %s has ended", id)
 			}
@@ -249,6 +249,7 @@ func TestStreamStaysOpen(t *testing.T) {
 
 // Inputs that cannot be read, or cannot be sent, are reported without anything being sent.
 func TestRequestThatIsNotSent(t *testing.T) {
+	t.Parallel()
 	broken := func(context.Context, []orca.CalledAlgorithm) (*orca.Execution, error) {
 		return nil, errors.New("read results of run 1: disk is gone")
 	}
@@ -287,6 +288,7 @@ func TestRequestThatIsNotSent(t *testing.T) {
 
 // Both generations of request fields are on the wire, and exec_id is new for each call.
 func TestRequestOnTheWire(t *testing.T) {
+	t.Parallel()
 	for _, omit := range []bool{false, true} {
 		t.Run(fmt.Sprintf("omit=%v", omit), func(t *testing.T) {
 			inWorld(t, fleet.Config{OmitLegacyFields: omit}, func(t *testing.T, w *world) {

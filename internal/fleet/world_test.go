@@ -43,7 +43,7 @@ func inWorld(t *testing.T, cfg fleet.Config, test func(t *testing.T, w *world)) 
 func newWorld(t *testing.T, cfg fleet.Config) *world {
 	w := &world{t: t, network: newNetwork(), logged: new(syncBuffer), began: time.Now()}
 	cfg.Log = slog.New(slog.NewTextHandler(w.logged, nil))
-	cfg.DialOptions = append(cfg.DialOptions, w.network.dialOption())
+	cfg.DialOptions = w.network.dialOptions()
 	w.fleet = fleet.New(cfg)
 	w.stop = run(t, w.fleet)
 	t.Cleanup(func() {
@@ -287,11 +287,15 @@ func (c *call) wait() outcome {
 // open reports whether an algorithm is not reported yet.
 func (c *call) open() bool {
 	synctest.Wait()
+	return !isClosed(c.done)
+}
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-c.done:
-		return false
-	default:
+	case <-c:
 		return true
+	default:
+		return false
 	}
 }
 
