@@ -36,3 +36,8 @@ func errStopped() error {
 func errFull(err error) error {
 	return orca.Errorf(orca.Exhausted, "the disk of the ledger is full (%w); nothing was written; free space on it", err)
 }
+
+func errUnknown(err error) error {
+	return orca.Errorf(orca.OutcomeUnknown,
+		"the ledger failed while committing (%w): whether it was written is unknown; an idempotency key makes a retry safe", err)
+}

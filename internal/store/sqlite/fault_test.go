@@ -126,7 +126,7 @@ func TestFullDiskBeforeCommit(t *testing.T) {
 }
 
 // TestFullDiskAtCommit: SQLite writes most of a transaction when it commits. What then did not fit was certainly not
-// written once the log is empty; what is found nevertheless is unknown.
+// written; what is found nevertheless is unknown.
 func TestFullDiskAtCommit(t *testing.T) {
 	t.Parallel()
 	full := fullDisk(t, opened(t, Config{}).writer)
@@ -152,22 +152,6 @@ func TestFullDiskAtCommit(t *testing.T) {
 				t.Errorf("the repeat gives %+v", a)
 			}
 		})
-	}
-}
-
-// TestFullDiskAtCommitWithAReader: while a reader keeps the log from being emptied, the outcome stays unknown.
-func TestFullDiskAtCommitWithAReader(t *testing.T) {
-	t.Parallel()
-	full := fullDisk(t, opened(t, Config{}).writer)
-	s, first, _, _ := faulty(t, func(ctx context.Context, w *writer) error {
-		return errors.Join(w.conn.exec(ctx, "ROLLBACK"), full)
-	})
-	s.cfg.CheckpointWait = 1 // no patience
-	release := holdSnapshot(t, s)
-	defer release()
-	serve(t, s)
-	if a := <-first; !errors.Is(a.err, orca.OutcomeUnknown) {
-		t.Errorf("it is answered with %v, want outcome unknown", a.err)
 	}
 }
 

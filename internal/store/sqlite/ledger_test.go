@@ -78,14 +78,16 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	s.Accept(big, tell("first"))
 	s.Accept(big, tell("second"))
-	s.Settle(finish(1), func(err error) { told = append(told, fmt.Sprint("settlement ", errors.Is(err, orca.Exhausted))) })
 	s.Accept(ticking(2), tell("third"))
-	if got := s.Stats(); got.QueuedRows != 4 || got.QueuedBytes < 2000 || got.QueuedBytes > 3500 {
+	long := finish(1)
+	long.Outcomes[0].Reason = string(make([]byte, 2000))
+	s.Settle(long, func(err error) { told = append(told, fmt.Sprint("settlement ", errors.Is(err, orca.Exhausted))) })
+	if got := s.Stats(); got.QueuedRows != 4 || got.QueuedBytes < 4000 || got.QueuedBytes > 5500 {
 		t.Errorf("%d rows of %d bytes are queued", got.QueuedRows, got.QueuedBytes)
 	}
 	stop := serve(t, s)
 	stop()
-	if diff := cmp.Diff([]string{"first false", "second true", "settlement false", "third false"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"first false", "second true", "third false", "settlement false"}, told); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
 	}
 	if got := s.Stats(); got.QueuedRows != 0 || got.QueuedBytes != 0 {

@@ -32,8 +32,10 @@ func (s *Store) ChangeRegistry(ctx context.Context, change orca.RegistryChange) 
 	}
 	if err := s.commit(ctx, w); err != nil {
 		s.fault(err)
-		return orca.Errorf(orca.OutcomeUnknown,
-			"the registry failed while committing (%w): whether it was written is unknown", err)
+		if isFull(err) { // see judge
+			return errFull(err)
+		}
+		return errUnknown(err)
 	}
 	if err := w.loadKeys(ctx); err != nil {
 		s.fault(err) // whoever comes next opens it again, and loads them

@@ -82,7 +82,7 @@ func (s *Store) write(ctx context.Context, batch []*request) (answers []answer, 
 	}
 	if err := s.commit(ctx, s.writer); err != nil {
 		s.fault(err)
-		return s.judge(ctx, tx, answers, err), false
+		return failAll(answers, s.judge(ctx, tx, err)), false
 	}
 	tx.keep()
 	s.stats.committed(len(batch), time.Since(begun))
@@ -194,21 +194,14 @@ func notWritten(err error) error {
 	return orca.Errorf(orca.Unavailable, "the ledger cannot be written (%w); nothing was written; try again later", err)
 }
 
-// judge answers a batch whose COMMIT failed. Its last frames may have reached the log, so that a recovery would bring
-// the batch to life: the outcome is unknown. A full disk is the exception that is worth a certain answer: when the
-// file, opened again, does not have the batch, and the log could be emptied, then it is certain that it never will.
-func (s *Store) judge(ctx context.Context, tx *batchTx, answers []answer, failure error) []answer {
-	unknown := orca.Errorf(orca.OutcomeUnknown,
-		"the ledger failed while committing (%w): whether it was written is unknown; an idempotency key makes a retry safe", failure)
-	if !isFull(failure) {
-		return failAll(answers, unknown)
-	}
+// judge answers a batch whose COMMIT failed. Its frames may be in the log as a whole, not known to be on disk, and a
+// later recovery may bring the batch to life or not: the outcome is unknown. A full disk is the exception that is worth
+// a certain answer: then a write failed, and since the frame that makes a transaction valid is the last one written,
+// the batch can never come to life. That the file, opened again, does not have it is checked nevertheless.
+func (s *Store) judge(ctx context.Context, tx *batchTx, failure error) error {
 	before := tx.writer.last
-	if s.reopen(ctx) != nil || s.writer.last != before {
-		return failAll(answers, unknown)
+	if isFull(failure) && s.reopen(ctx) == nil && s.writer.last == before {
+		return errFull(failure)
 	}
-	if emptied, err := s.writer.emptyLog(ctx, s.cfg.CheckpointWait); err != nil || !emptied {
-		return failAll(answers, unknown)
-	}
-	return failAll(answers, errFull(failure))
+	return errUnknown(failure)
 }
