@@ -79,7 +79,7 @@ func TestRulesFire(t *testing.T) {
 			msg: &pb.ExecutionRequest{
 				ExecId:     "1",
 				Window:     window(time.Unix(1, 0), time.Unix(2, 0)),
-				Algorithms: []*pb.Algorithm{described("d")},
+				Algorithms: []*pb.Algorithm{described("d")}, //nolint:staticcheck // deprecated, and the point here
 			},
 			want: []string{"algorithm_executions: required"},
 		},

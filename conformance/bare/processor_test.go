@@ -221,8 +221,8 @@ func request(runtime string) *pb.ExecutionRequest {
 				{Algorithm: spread, Result: row(array(9, 11))},
 			}},
 		},
-		Algorithms: all,
-		AlgorithmResults: []*pb.AlgorithmResult{
+		Algorithms: all, //nolint:staticcheck // deprecated, and read by old processors
+		AlgorithmResults: []*pb.AlgorithmResult{ //nolint:staticcheck // deprecated, and read by old processors
 			{Algorithm: mean, Result: value(100), Window: w},
 			{Algorithm: spread, Result: array(99, 101), Window: w},
 		},

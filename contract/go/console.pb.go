@@ -1987,6 +1987,626 @@ func (x *Waiting) GetOldest() int64 {
 	return 0
 }
 
+type RetryWindowRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The values of the noStore fields of the window's type, which were not kept.
+	Metadata      *structpb.Struct `protobuf:"bytes,2,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryWindowRequest) Reset() {
+	*x = RetryWindowRequest{}
+	mi := &file_console_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryWindowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryWindowRequest) ProtoMessage() {}
+
+func (x *RetryWindowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryWindowRequest.ProtoReflect.Descriptor instead.
+func (*RetryWindowRequest) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RetryWindowRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RetryWindowRequest) GetMetadata() *structpb.Struct {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+type RetryWindowResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           *RunInfo               `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryWindowResponse) Reset() {
+	*x = RetryWindowResponse{}
+	mi := &file_console_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryWindowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryWindowResponse) ProtoMessage() {}
+
+func (x *RetryWindowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryWindowResponse.ProtoReflect.Descriptor instead.
+func (*RetryWindowResponse) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RetryWindowResponse) GetRun() *RunInfo {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+type ReprocessWindowRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The values of the noStore fields of the window's type, which were not kept.
+	Metadata      *structpb.Struct `protobuf:"bytes,2,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReprocessWindowRequest) Reset() {
+	*x = ReprocessWindowRequest{}
+	mi := &file_console_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReprocessWindowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReprocessWindowRequest) ProtoMessage() {}
+
+func (x *ReprocessWindowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReprocessWindowRequest.ProtoReflect.Descriptor instead.
+func (*ReprocessWindowRequest) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReprocessWindowRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReprocessWindowRequest) GetMetadata() *structpb.Struct {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+type ReprocessWindowResponse struct {
+	state         protoimpl.MessageState      `protogen:"open.v1"`
+	Run           *RunInfo                    `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Status        WindowEmitStatus_StatusEnum `protobuf:"varint,2,opt,name=status,proto3,enum=WindowEmitStatus_StatusEnum" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReprocessWindowResponse) Reset() {
+	*x = ReprocessWindowResponse{}
+	mi := &file_console_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReprocessWindowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReprocessWindowResponse) ProtoMessage() {}
+
+func (x *ReprocessWindowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReprocessWindowResponse.ProtoReflect.Descriptor instead.
+func (*ReprocessWindowResponse) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReprocessWindowResponse) GetRun() *RunInfo {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *ReprocessWindowResponse) GetStatus() WindowEmitStatus_StatusEnum {
+	if x != nil {
+		return x.Status
+	}
+	return WindowEmitStatus_TRIGGERING_FAILED
+}
+
+type ReprocessWindowsRequest struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	WindowTypeName    string                 `protobuf:"bytes,1,opt,name=window_type_name,json=windowTypeName,proto3" json:"window_type_name,omitempty"`
+	WindowTypeVersion string                 `protobuf:"bytes,2,opt,name=window_type_version,json=windowTypeVersion,proto3" json:"window_type_version,omitempty"`
+	// Only windows that end after this, and begin before that; unset means unbounded.
+	TimeFrom *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time_from,json=timeFrom,proto3" json:"time_from,omitempty"`
+	TimeTo   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time_to,json=timeTo,proto3" json:"time_to,omitempty"`
+	// Says how many windows there are and makes no runs.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReprocessWindowsRequest) Reset() {
+	*x = ReprocessWindowsRequest{}
+	mi := &file_console_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReprocessWindowsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReprocessWindowsRequest) ProtoMessage() {}
+
+func (x *ReprocessWindowsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReprocessWindowsRequest.ProtoReflect.Descriptor instead.
+func (*ReprocessWindowsRequest) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ReprocessWindowsRequest) GetWindowTypeName() string {
+	if x != nil {
+		return x.WindowTypeName
+	}
+	return ""
+}
+
+func (x *ReprocessWindowsRequest) GetWindowTypeVersion() string {
+	if x != nil {
+		return x.WindowTypeVersion
+	}
+	return ""
+}
+
+func (x *ReprocessWindowsRequest) GetTimeFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimeFrom
+	}
+	return nil
+}
+
+func (x *ReprocessWindowsRequest) GetTimeTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TimeTo
+	}
+	return nil
+}
+
+func (x *ReprocessWindowsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ReprocessWindowsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*ReprocessWindowsResponse_Matched
+	//	*ReprocessWindowsResponse_Window
+	Event         isReprocessWindowsResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReprocessWindowsResponse) Reset() {
+	*x = ReprocessWindowsResponse{}
+	mi := &file_console_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReprocessWindowsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReprocessWindowsResponse) ProtoMessage() {}
+
+func (x *ReprocessWindowsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReprocessWindowsResponse.ProtoReflect.Descriptor instead.
+func (*ReprocessWindowsResponse) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ReprocessWindowsResponse) GetEvent() isReprocessWindowsResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *ReprocessWindowsResponse) GetMatched() int64 {
+	if x != nil {
+		if x, ok := x.Event.(*ReprocessWindowsResponse_Matched); ok {
+			return x.Matched
+		}
+	}
+	return 0
+}
+
+func (x *ReprocessWindowsResponse) GetWindow() *ReprocessedWindow {
+	if x != nil {
+		if x, ok := x.Event.(*ReprocessWindowsResponse_Window); ok {
+			return x.Window
+		}
+	}
+	return nil
+}
+
+type isReprocessWindowsResponse_Event interface {
+	isReprocessWindowsResponse_Event()
+}
+
+type ReprocessWindowsResponse_Matched struct {
+	// How many windows the request selects; the first event.
+	Matched int64 `protobuf:"varint,1,opt,name=matched,proto3,oneof"`
+}
+
+type ReprocessWindowsResponse_Window struct {
+	Window *ReprocessedWindow `protobuf:"bytes,2,opt,name=window,proto3,oneof"`
+}
+
+func (*ReprocessWindowsResponse_Matched) isReprocessWindowsResponse_Event() {}
+
+func (*ReprocessWindowsResponse_Window) isReprocessWindowsResponse_Event() {}
+
+type ReprocessedWindow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Unset when no run was made.
+	Run *RunInfo `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	// Why no run was made.
+	Refusal       string `protobuf:"bytes,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReprocessedWindow) Reset() {
+	*x = ReprocessedWindow{}
+	mi := &file_console_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReprocessedWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReprocessedWindow) ProtoMessage() {}
+
+func (x *ReprocessedWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReprocessedWindow.ProtoReflect.Descriptor instead.
+func (*ReprocessedWindow) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ReprocessedWindow) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReprocessedWindow) GetRun() *RunInfo {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *ReprocessedWindow) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
+	}
+	return ""
+}
+
+type CancelWindowRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelWindowRequest) Reset() {
+	*x = CancelWindowRequest{}
+	mi := &file_console_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelWindowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelWindowRequest) ProtoMessage() {}
+
+func (x *CancelWindowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelWindowRequest.ProtoReflect.Descriptor instead.
+func (*CancelWindowRequest) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CancelWindowRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type CancelWindowResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it stands after the cancellation.
+	Run           *RunInfo `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelWindowResponse) Reset() {
+	*x = CancelWindowResponse{}
+	mi := &file_console_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelWindowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelWindowResponse) ProtoMessage() {}
+
+func (x *CancelWindowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelWindowResponse.ProtoReflect.Descriptor instead.
+func (*CancelWindowResponse) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CancelWindowResponse) GetRun() *RunInfo {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+type ForgetProcessorRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetProcessorRequest) Reset() {
+	*x = ForgetProcessorRequest{}
+	mi := &file_console_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetProcessorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetProcessorRequest) ProtoMessage() {}
+
+func (x *ForgetProcessorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetProcessorRequest.ProtoReflect.Descriptor instead.
+func (*ForgetProcessorRequest) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ForgetProcessorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ForgetProcessorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many instances were removed and algorithms retired.
+	Instances  int32 `protobuf:"varint,1,opt,name=instances,proto3" json:"instances,omitempty"`
+	Algorithms int32 `protobuf:"varint,2,opt,name=algorithms,proto3" json:"algorithms,omitempty"`
+	// Open runs that have nodes of it; they settle one after the other.
+	Runs          int64 `protobuf:"varint,3,opt,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetProcessorResponse) Reset() {
+	*x = ForgetProcessorResponse{}
+	mi := &file_console_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetProcessorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetProcessorResponse) ProtoMessage() {}
+
+func (x *ForgetProcessorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetProcessorResponse.ProtoReflect.Descriptor instead.
+func (*ForgetProcessorResponse) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ForgetProcessorResponse) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *ForgetProcessorResponse) GetAlgorithms() int32 {
+	if x != nil {
+		return x.Algorithms
+	}
+	return 0
+}
+
+func (x *ForgetProcessorResponse) GetRuns() int64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
 var File_console_proto protoreflect.FileDescriptor
 
 const file_console_proto_rawDesc = "" +
@@ -2135,7 +2755,44 @@ const file_console_proto_rawDesc = "" +
 	"\aWaiting\x12\x1c\n" +
 	"\tprocessor\x18\x01 \x01(\tR\tprocessor\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x03R\x04runs\x12\x16\n" +
-	"\x06oldest\x18\x03 \x01(\x03R\x06oldest*\x9b\x01\n" +
+	"\x06oldest\x18\x03 \x01(\x03R\x06oldest\"Y\n" +
+	"\x12RetryWindowRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
+	"\bmetadata\x18\x02 \x01(\v2\x17.google.protobuf.StructR\bmetadata\"A\n" +
+	"\x13RetryWindowResponse\x12*\n" +
+	"\x03run\x18\x01 \x01(\v2\x18.orca.console.v1.RunInfoR\x03run\"]\n" +
+	"\x16ReprocessWindowRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
+	"\bmetadata\x18\x02 \x01(\v2\x17.google.protobuf.StructR\bmetadata\"{\n" +
+	"\x17ReprocessWindowResponse\x12*\n" +
+	"\x03run\x18\x01 \x01(\v2\x18.orca.console.v1.RunInfoR\x03run\x124\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1c.WindowEmitStatus.StatusEnumR\x06status\"\xfa\x01\n" +
+	"\x17ReprocessWindowsRequest\x12(\n" +
+	"\x10window_type_name\x18\x01 \x01(\tR\x0ewindowTypeName\x12.\n" +
+	"\x13window_type_version\x18\x02 \x01(\tR\x11windowTypeVersion\x127\n" +
+	"\ttime_from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\btimeFrom\x123\n" +
+	"\atime_to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06timeTo\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"}\n" +
+	"\x18ReprocessWindowsResponse\x12\x1a\n" +
+	"\amatched\x18\x01 \x01(\x03H\x00R\amatched\x12<\n" +
+	"\x06window\x18\x02 \x01(\v2\".orca.console.v1.ReprocessedWindowH\x00R\x06windowB\a\n" +
+	"\x05event\"i\n" +
+	"\x11ReprocessedWindow\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
+	"\x03run\x18\x02 \x01(\v2\x18.orca.console.v1.RunInfoR\x03run\x12\x18\n" +
+	"\arefusal\x18\x03 \x01(\tR\arefusal\"%\n" +
+	"\x13CancelWindowRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"B\n" +
+	"\x14CancelWindowResponse\x12*\n" +
+	"\x03run\x18\x01 \x01(\v2\x18.orca.console.v1.RunInfoR\x03run\",\n" +
+	"\x16ForgetProcessorRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"k\n" +
+	"\x17ForgetProcessorResponse\x12\x1c\n" +
+	"\tinstances\x18\x01 \x01(\x05R\tinstances\x12\x1e\n" +
+	"\n" +
+	"algorithms\x18\x02 \x01(\x05R\n" +
+	"algorithms\x12\x12\n" +
+	"\x04runs\x18\x03 \x01(\x03R\x04runs*\x9b\x01\n" +
 	"\bRunState\x12\x19\n" +
 	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRUN_STATE_OPEN\x10\x01\x12\x17\n" +
@@ -2166,7 +2823,7 @@ const file_console_proto_rawDesc = "" +
 	"\x19INSTANCE_STATE_CONNECTING\x10\x01\x12\x1a\n" +
 	"\x16INSTANCE_STATE_SERVING\x10\x02\x12\x1e\n" +
 	"\x1aINSTANCE_STATE_NOT_SERVING\x10\x03\x12\x1e\n" +
-	"\x1aINSTANCE_STATE_UNREACHABLE\x10\x042\x8b\x05\n" +
+	"\x1aINSTANCE_STATE_UNREACHABLE\x10\x042\xf9\b\n" +
 	"\vOrcaConsole\x12a\n" +
 	"\x0eListProcessors\x12&.orca.console.v1.ListProcessorsRequest\x1a'.orca.console.v1.ListProcessorsResponse\x12a\n" +
 	"\x0eListAlgorithms\x12&.orca.console.v1.ListAlgorithmsRequest\x1a'.orca.console.v1.ListAlgorithmsResponse\x12X\n" +
@@ -2174,7 +2831,12 @@ const file_console_proto_rawDesc = "" +
 	"\tGetWindow\x12!.orca.console.v1.GetWindowRequest\x1a\".orca.console.v1.GetWindowResponse\x12X\n" +
 	"\vListResults\x12#.orca.console.v1.ListResultsRequest\x1a$.orca.console.v1.ListResultsResponse\x12Z\n" +
 	"\vWatchWindow\x12#.orca.console.v1.WatchWindowRequest\x1a$.orca.console.v1.WatchWindowResponse0\x01\x12R\n" +
-	"\tGetStatus\x12!.orca.console.v1.GetStatusRequest\x1a\".orca.console.v1.GetStatusResponseB,Z*github.com/orca-telemetry/orca/contract/gob\x06proto3"
+	"\tGetStatus\x12!.orca.console.v1.GetStatusRequest\x1a\".orca.console.v1.GetStatusResponse\x12X\n" +
+	"\vRetryWindow\x12#.orca.console.v1.RetryWindowRequest\x1a$.orca.console.v1.RetryWindowResponse\x12d\n" +
+	"\x0fReprocessWindow\x12'.orca.console.v1.ReprocessWindowRequest\x1a(.orca.console.v1.ReprocessWindowResponse\x12i\n" +
+	"\x10ReprocessWindows\x12(.orca.console.v1.ReprocessWindowsRequest\x1a).orca.console.v1.ReprocessWindowsResponse0\x01\x12[\n" +
+	"\fCancelWindow\x12$.orca.console.v1.CancelWindowRequest\x1a%.orca.console.v1.CancelWindowResponse\x12d\n" +
+	"\x0fForgetProcessor\x12'.orca.console.v1.ForgetProcessorRequest\x1a(.orca.console.v1.ForgetProcessorResponseB,Z*github.com/orca-telemetry/orca/contract/gob\x06proto3"
 
 var (
 	file_console_proto_rawDescOnce sync.Once
@@ -2189,102 +2851,134 @@ func file_console_proto_rawDescGZIP() []byte {
 }
 
 var file_console_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_console_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_console_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_console_proto_goTypes = []any{
-	(RunState)(0),                  // 0: orca.console.v1.RunState
-	(RunKind)(0),                   // 1: orca.console.v1.RunKind
-	(Outcome)(0),                   // 2: orca.console.v1.Outcome
-	(AlgorithmState)(0),            // 3: orca.console.v1.AlgorithmState
-	(InstanceState)(0),             // 4: orca.console.v1.InstanceState
-	(*AlgorithmRef)(nil),           // 5: orca.console.v1.AlgorithmRef
-	(*ProcessorInfo)(nil),          // 6: orca.console.v1.ProcessorInfo
-	(*InstanceInfo)(nil),           // 7: orca.console.v1.InstanceInfo
-	(*AlgorithmInfo)(nil),          // 8: orca.console.v1.AlgorithmInfo
-	(*WindowInfo)(nil),             // 9: orca.console.v1.WindowInfo
-	(*RunInfo)(nil),                // 10: orca.console.v1.RunInfo
-	(*NodeInfo)(nil),               // 11: orca.console.v1.NodeInfo
-	(*ResultInfo)(nil),             // 12: orca.console.v1.ResultInfo
-	(*ListProcessorsRequest)(nil),  // 13: orca.console.v1.ListProcessorsRequest
-	(*ListProcessorsResponse)(nil), // 14: orca.console.v1.ListProcessorsResponse
-	(*ListAlgorithmsRequest)(nil),  // 15: orca.console.v1.ListAlgorithmsRequest
-	(*ListAlgorithmsResponse)(nil), // 16: orca.console.v1.ListAlgorithmsResponse
-	(*ListWindowsRequest)(nil),     // 17: orca.console.v1.ListWindowsRequest
-	(*ListWindowsResponse)(nil),    // 18: orca.console.v1.ListWindowsResponse
-	(*GetWindowRequest)(nil),       // 19: orca.console.v1.GetWindowRequest
-	(*GetWindowResponse)(nil),      // 20: orca.console.v1.GetWindowResponse
-	(*ListResultsRequest)(nil),     // 21: orca.console.v1.ListResultsRequest
-	(*ListResultsResponse)(nil),    // 22: orca.console.v1.ListResultsResponse
-	(*WatchWindowRequest)(nil),     // 23: orca.console.v1.WatchWindowRequest
-	(*WatchWindowResponse)(nil),    // 24: orca.console.v1.WatchWindowResponse
-	(*GetStatusRequest)(nil),       // 25: orca.console.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),      // 26: orca.console.v1.GetStatusResponse
-	(*Waiting)(nil),                // 27: orca.console.v1.Waiting
-	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
-	(*ProcessorMetrics)(nil),       // 29: ProcessorMetrics
-	(*Algorithm)(nil),              // 30: Algorithm
-	(*Window)(nil),                 // 31: Window
-	(*Result)(nil),                 // 32: Result
-	(*structpb.Struct)(nil),        // 33: google.protobuf.Struct
+	(RunState)(0),                    // 0: orca.console.v1.RunState
+	(RunKind)(0),                     // 1: orca.console.v1.RunKind
+	(Outcome)(0),                     // 2: orca.console.v1.Outcome
+	(AlgorithmState)(0),              // 3: orca.console.v1.AlgorithmState
+	(InstanceState)(0),               // 4: orca.console.v1.InstanceState
+	(*AlgorithmRef)(nil),             // 5: orca.console.v1.AlgorithmRef
+	(*ProcessorInfo)(nil),            // 6: orca.console.v1.ProcessorInfo
+	(*InstanceInfo)(nil),             // 7: orca.console.v1.InstanceInfo
+	(*AlgorithmInfo)(nil),            // 8: orca.console.v1.AlgorithmInfo
+	(*WindowInfo)(nil),               // 9: orca.console.v1.WindowInfo
+	(*RunInfo)(nil),                  // 10: orca.console.v1.RunInfo
+	(*NodeInfo)(nil),                 // 11: orca.console.v1.NodeInfo
+	(*ResultInfo)(nil),               // 12: orca.console.v1.ResultInfo
+	(*ListProcessorsRequest)(nil),    // 13: orca.console.v1.ListProcessorsRequest
+	(*ListProcessorsResponse)(nil),   // 14: orca.console.v1.ListProcessorsResponse
+	(*ListAlgorithmsRequest)(nil),    // 15: orca.console.v1.ListAlgorithmsRequest
+	(*ListAlgorithmsResponse)(nil),   // 16: orca.console.v1.ListAlgorithmsResponse
+	(*ListWindowsRequest)(nil),       // 17: orca.console.v1.ListWindowsRequest
+	(*ListWindowsResponse)(nil),      // 18: orca.console.v1.ListWindowsResponse
+	(*GetWindowRequest)(nil),         // 19: orca.console.v1.GetWindowRequest
+	(*GetWindowResponse)(nil),        // 20: orca.console.v1.GetWindowResponse
+	(*ListResultsRequest)(nil),       // 21: orca.console.v1.ListResultsRequest
+	(*ListResultsResponse)(nil),      // 22: orca.console.v1.ListResultsResponse
+	(*WatchWindowRequest)(nil),       // 23: orca.console.v1.WatchWindowRequest
+	(*WatchWindowResponse)(nil),      // 24: orca.console.v1.WatchWindowResponse
+	(*GetStatusRequest)(nil),         // 25: orca.console.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),        // 26: orca.console.v1.GetStatusResponse
+	(*Waiting)(nil),                  // 27: orca.console.v1.Waiting
+	(*RetryWindowRequest)(nil),       // 28: orca.console.v1.RetryWindowRequest
+	(*RetryWindowResponse)(nil),      // 29: orca.console.v1.RetryWindowResponse
+	(*ReprocessWindowRequest)(nil),   // 30: orca.console.v1.ReprocessWindowRequest
+	(*ReprocessWindowResponse)(nil),  // 31: orca.console.v1.ReprocessWindowResponse
+	(*ReprocessWindowsRequest)(nil),  // 32: orca.console.v1.ReprocessWindowsRequest
+	(*ReprocessWindowsResponse)(nil), // 33: orca.console.v1.ReprocessWindowsResponse
+	(*ReprocessedWindow)(nil),        // 34: orca.console.v1.ReprocessedWindow
+	(*CancelWindowRequest)(nil),      // 35: orca.console.v1.CancelWindowRequest
+	(*CancelWindowResponse)(nil),     // 36: orca.console.v1.CancelWindowResponse
+	(*ForgetProcessorRequest)(nil),   // 37: orca.console.v1.ForgetProcessorRequest
+	(*ForgetProcessorResponse)(nil),  // 38: orca.console.v1.ForgetProcessorResponse
+	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
+	(*ProcessorMetrics)(nil),         // 40: ProcessorMetrics
+	(*Algorithm)(nil),                // 41: Algorithm
+	(*Window)(nil),                   // 42: Window
+	(*Result)(nil),                   // 43: Result
+	(*structpb.Struct)(nil),          // 44: google.protobuf.Struct
+	(WindowEmitStatus_StatusEnum)(0), // 45: WindowEmitStatus.StatusEnum
 }
 var file_console_proto_depIdxs = []int32{
 	7,  // 0: orca.console.v1.ProcessorInfo.instances:type_name -> orca.console.v1.InstanceInfo
 	4,  // 1: orca.console.v1.InstanceInfo.state:type_name -> orca.console.v1.InstanceState
-	28, // 2: orca.console.v1.InstanceInfo.registered_at:type_name -> google.protobuf.Timestamp
-	28, // 3: orca.console.v1.InstanceInfo.last_seen:type_name -> google.protobuf.Timestamp
-	29, // 4: orca.console.v1.InstanceInfo.metrics:type_name -> ProcessorMetrics
-	30, // 5: orca.console.v1.AlgorithmInfo.algorithm:type_name -> Algorithm
+	39, // 2: orca.console.v1.InstanceInfo.registered_at:type_name -> google.protobuf.Timestamp
+	39, // 3: orca.console.v1.InstanceInfo.last_seen:type_name -> google.protobuf.Timestamp
+	40, // 4: orca.console.v1.InstanceInfo.metrics:type_name -> ProcessorMetrics
+	41, // 5: orca.console.v1.AlgorithmInfo.algorithm:type_name -> Algorithm
 	3,  // 6: orca.console.v1.AlgorithmInfo.state:type_name -> orca.console.v1.AlgorithmState
 	5,  // 7: orca.console.v1.AlgorithmInfo.awaited:type_name -> orca.console.v1.AlgorithmRef
-	31, // 8: orca.console.v1.WindowInfo.window:type_name -> Window
-	28, // 9: orca.console.v1.WindowInfo.accepted_at:type_name -> google.protobuf.Timestamp
+	42, // 8: orca.console.v1.WindowInfo.window:type_name -> Window
+	39, // 9: orca.console.v1.WindowInfo.accepted_at:type_name -> google.protobuf.Timestamp
 	10, // 10: orca.console.v1.WindowInfo.run:type_name -> orca.console.v1.RunInfo
 	1,  // 11: orca.console.v1.RunInfo.kind:type_name -> orca.console.v1.RunKind
 	0,  // 12: orca.console.v1.RunInfo.state:type_name -> orca.console.v1.RunState
-	28, // 13: orca.console.v1.RunInfo.accepted_at:type_name -> google.protobuf.Timestamp
-	28, // 14: orca.console.v1.RunInfo.finished_at:type_name -> google.protobuf.Timestamp
+	39, // 13: orca.console.v1.RunInfo.accepted_at:type_name -> google.protobuf.Timestamp
+	39, // 14: orca.console.v1.RunInfo.finished_at:type_name -> google.protobuf.Timestamp
 	5,  // 15: orca.console.v1.NodeInfo.algorithm:type_name -> orca.console.v1.AlgorithmRef
 	2,  // 16: orca.console.v1.NodeInfo.outcome:type_name -> orca.console.v1.Outcome
-	32, // 17: orca.console.v1.NodeInfo.result:type_name -> Result
-	28, // 18: orca.console.v1.NodeInfo.settled_at:type_name -> google.protobuf.Timestamp
+	43, // 17: orca.console.v1.NodeInfo.result:type_name -> Result
+	39, // 18: orca.console.v1.NodeInfo.settled_at:type_name -> google.protobuf.Timestamp
 	5,  // 19: orca.console.v1.NodeInfo.depends_on:type_name -> orca.console.v1.AlgorithmRef
-	31, // 20: orca.console.v1.ResultInfo.window:type_name -> Window
+	42, // 20: orca.console.v1.ResultInfo.window:type_name -> Window
 	11, // 21: orca.console.v1.ResultInfo.node:type_name -> orca.console.v1.NodeInfo
 	6,  // 22: orca.console.v1.ListProcessorsResponse.processors:type_name -> orca.console.v1.ProcessorInfo
 	8,  // 23: orca.console.v1.ListAlgorithmsResponse.algorithms:type_name -> orca.console.v1.AlgorithmInfo
-	28, // 24: orca.console.v1.ListWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
-	28, // 25: orca.console.v1.ListWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
+	39, // 24: orca.console.v1.ListWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
+	39, // 25: orca.console.v1.ListWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
 	0,  // 26: orca.console.v1.ListWindowsRequest.state:type_name -> orca.console.v1.RunState
 	9,  // 27: orca.console.v1.ListWindowsResponse.windows:type_name -> orca.console.v1.WindowInfo
 	9,  // 28: orca.console.v1.GetWindowResponse.window:type_name -> orca.console.v1.WindowInfo
 	10, // 29: orca.console.v1.GetWindowResponse.run:type_name -> orca.console.v1.RunInfo
 	11, // 30: orca.console.v1.GetWindowResponse.nodes:type_name -> orca.console.v1.NodeInfo
-	28, // 31: orca.console.v1.ListResultsRequest.time_from:type_name -> google.protobuf.Timestamp
-	28, // 32: orca.console.v1.ListResultsRequest.time_to:type_name -> google.protobuf.Timestamp
-	33, // 33: orca.console.v1.ListResultsRequest.metadata:type_name -> google.protobuf.Struct
+	39, // 31: orca.console.v1.ListResultsRequest.time_from:type_name -> google.protobuf.Timestamp
+	39, // 32: orca.console.v1.ListResultsRequest.time_to:type_name -> google.protobuf.Timestamp
+	44, // 33: orca.console.v1.ListResultsRequest.metadata:type_name -> google.protobuf.Struct
 	12, // 34: orca.console.v1.ListResultsResponse.results:type_name -> orca.console.v1.ResultInfo
 	11, // 35: orca.console.v1.WatchWindowResponse.node:type_name -> orca.console.v1.NodeInfo
 	10, // 36: orca.console.v1.WatchWindowResponse.finished:type_name -> orca.console.v1.RunInfo
-	28, // 37: orca.console.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	39, // 37: orca.console.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
 	27, // 38: orca.console.v1.GetStatusResponse.waiting:type_name -> orca.console.v1.Waiting
-	13, // 39: orca.console.v1.OrcaConsole.ListProcessors:input_type -> orca.console.v1.ListProcessorsRequest
-	15, // 40: orca.console.v1.OrcaConsole.ListAlgorithms:input_type -> orca.console.v1.ListAlgorithmsRequest
-	17, // 41: orca.console.v1.OrcaConsole.ListWindows:input_type -> orca.console.v1.ListWindowsRequest
-	19, // 42: orca.console.v1.OrcaConsole.GetWindow:input_type -> orca.console.v1.GetWindowRequest
-	21, // 43: orca.console.v1.OrcaConsole.ListResults:input_type -> orca.console.v1.ListResultsRequest
-	23, // 44: orca.console.v1.OrcaConsole.WatchWindow:input_type -> orca.console.v1.WatchWindowRequest
-	25, // 45: orca.console.v1.OrcaConsole.GetStatus:input_type -> orca.console.v1.GetStatusRequest
-	14, // 46: orca.console.v1.OrcaConsole.ListProcessors:output_type -> orca.console.v1.ListProcessorsResponse
-	16, // 47: orca.console.v1.OrcaConsole.ListAlgorithms:output_type -> orca.console.v1.ListAlgorithmsResponse
-	18, // 48: orca.console.v1.OrcaConsole.ListWindows:output_type -> orca.console.v1.ListWindowsResponse
-	20, // 49: orca.console.v1.OrcaConsole.GetWindow:output_type -> orca.console.v1.GetWindowResponse
-	22, // 50: orca.console.v1.OrcaConsole.ListResults:output_type -> orca.console.v1.ListResultsResponse
-	24, // 51: orca.console.v1.OrcaConsole.WatchWindow:output_type -> orca.console.v1.WatchWindowResponse
-	26, // 52: orca.console.v1.OrcaConsole.GetStatus:output_type -> orca.console.v1.GetStatusResponse
-	46, // [46:53] is the sub-list for method output_type
-	39, // [39:46] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	44, // 39: orca.console.v1.RetryWindowRequest.metadata:type_name -> google.protobuf.Struct
+	10, // 40: orca.console.v1.RetryWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	44, // 41: orca.console.v1.ReprocessWindowRequest.metadata:type_name -> google.protobuf.Struct
+	10, // 42: orca.console.v1.ReprocessWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	45, // 43: orca.console.v1.ReprocessWindowResponse.status:type_name -> WindowEmitStatus.StatusEnum
+	39, // 44: orca.console.v1.ReprocessWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
+	39, // 45: orca.console.v1.ReprocessWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
+	34, // 46: orca.console.v1.ReprocessWindowsResponse.window:type_name -> orca.console.v1.ReprocessedWindow
+	10, // 47: orca.console.v1.ReprocessedWindow.run:type_name -> orca.console.v1.RunInfo
+	10, // 48: orca.console.v1.CancelWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	13, // 49: orca.console.v1.OrcaConsole.ListProcessors:input_type -> orca.console.v1.ListProcessorsRequest
+	15, // 50: orca.console.v1.OrcaConsole.ListAlgorithms:input_type -> orca.console.v1.ListAlgorithmsRequest
+	17, // 51: orca.console.v1.OrcaConsole.ListWindows:input_type -> orca.console.v1.ListWindowsRequest
+	19, // 52: orca.console.v1.OrcaConsole.GetWindow:input_type -> orca.console.v1.GetWindowRequest
+	21, // 53: orca.console.v1.OrcaConsole.ListResults:input_type -> orca.console.v1.ListResultsRequest
+	23, // 54: orca.console.v1.OrcaConsole.WatchWindow:input_type -> orca.console.v1.WatchWindowRequest
+	25, // 55: orca.console.v1.OrcaConsole.GetStatus:input_type -> orca.console.v1.GetStatusRequest
+	28, // 56: orca.console.v1.OrcaConsole.RetryWindow:input_type -> orca.console.v1.RetryWindowRequest
+	30, // 57: orca.console.v1.OrcaConsole.ReprocessWindow:input_type -> orca.console.v1.ReprocessWindowRequest
+	32, // 58: orca.console.v1.OrcaConsole.ReprocessWindows:input_type -> orca.console.v1.ReprocessWindowsRequest
+	35, // 59: orca.console.v1.OrcaConsole.CancelWindow:input_type -> orca.console.v1.CancelWindowRequest
+	37, // 60: orca.console.v1.OrcaConsole.ForgetProcessor:input_type -> orca.console.v1.ForgetProcessorRequest
+	14, // 61: orca.console.v1.OrcaConsole.ListProcessors:output_type -> orca.console.v1.ListProcessorsResponse
+	16, // 62: orca.console.v1.OrcaConsole.ListAlgorithms:output_type -> orca.console.v1.ListAlgorithmsResponse
+	18, // 63: orca.console.v1.OrcaConsole.ListWindows:output_type -> orca.console.v1.ListWindowsResponse
+	20, // 64: orca.console.v1.OrcaConsole.GetWindow:output_type -> orca.console.v1.GetWindowResponse
+	22, // 65: orca.console.v1.OrcaConsole.ListResults:output_type -> orca.console.v1.ListResultsResponse
+	24, // 66: orca.console.v1.OrcaConsole.WatchWindow:output_type -> orca.console.v1.WatchWindowResponse
+	26, // 67: orca.console.v1.OrcaConsole.GetStatus:output_type -> orca.console.v1.GetStatusResponse
+	29, // 68: orca.console.v1.OrcaConsole.RetryWindow:output_type -> orca.console.v1.RetryWindowResponse
+	31, // 69: orca.console.v1.OrcaConsole.ReprocessWindow:output_type -> orca.console.v1.ReprocessWindowResponse
+	33, // 70: orca.console.v1.OrcaConsole.ReprocessWindows:output_type -> orca.console.v1.ReprocessWindowsResponse
+	36, // 71: orca.console.v1.OrcaConsole.CancelWindow:output_type -> orca.console.v1.CancelWindowResponse
+	38, // 72: orca.console.v1.OrcaConsole.ForgetProcessor:output_type -> orca.console.v1.ForgetProcessorResponse
+	61, // [61:73] is the sub-list for method output_type
+	49, // [49:61] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_console_proto_init() }
@@ -2297,13 +2991,17 @@ func file_console_proto_init() {
 		(*WatchWindowResponse_Node)(nil),
 		(*WatchWindowResponse_Finished)(nil),
 	}
+	file_console_proto_msgTypes[28].OneofWrappers = []any{
+		(*ReprocessWindowsResponse_Matched)(nil),
+		(*ReprocessWindowsResponse_Window)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_proto_rawDesc), len(file_console_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   23,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,13 +24,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrcaConsole_ListProcessors_FullMethodName = "/orca.console.v1.OrcaConsole/ListProcessors"
-	OrcaConsole_ListAlgorithms_FullMethodName = "/orca.console.v1.OrcaConsole/ListAlgorithms"
-	OrcaConsole_ListWindows_FullMethodName    = "/orca.console.v1.OrcaConsole/ListWindows"
-	OrcaConsole_GetWindow_FullMethodName      = "/orca.console.v1.OrcaConsole/GetWindow"
-	OrcaConsole_ListResults_FullMethodName    = "/orca.console.v1.OrcaConsole/ListResults"
-	OrcaConsole_WatchWindow_FullMethodName    = "/orca.console.v1.OrcaConsole/WatchWindow"
-	OrcaConsole_GetStatus_FullMethodName      = "/orca.console.v1.OrcaConsole/GetStatus"
+	OrcaConsole_ListProcessors_FullMethodName   = "/orca.console.v1.OrcaConsole/ListProcessors"
+	OrcaConsole_ListAlgorithms_FullMethodName   = "/orca.console.v1.OrcaConsole/ListAlgorithms"
+	OrcaConsole_ListWindows_FullMethodName      = "/orca.console.v1.OrcaConsole/ListWindows"
+	OrcaConsole_GetWindow_FullMethodName        = "/orca.console.v1.OrcaConsole/GetWindow"
+	OrcaConsole_ListResults_FullMethodName      = "/orca.console.v1.OrcaConsole/ListResults"
+	OrcaConsole_WatchWindow_FullMethodName      = "/orca.console.v1.OrcaConsole/WatchWindow"
+	OrcaConsole_GetStatus_FullMethodName        = "/orca.console.v1.OrcaConsole/GetStatus"
+	OrcaConsole_RetryWindow_FullMethodName      = "/orca.console.v1.OrcaConsole/RetryWindow"
+	OrcaConsole_ReprocessWindow_FullMethodName  = "/orca.console.v1.OrcaConsole/ReprocessWindow"
+	OrcaConsole_ReprocessWindows_FullMethodName = "/orca.console.v1.OrcaConsole/ReprocessWindows"
+	OrcaConsole_CancelWindow_FullMethodName     = "/orca.console.v1.OrcaConsole/CancelWindow"
+	OrcaConsole_ForgetProcessor_FullMethodName  = "/orca.console.v1.OrcaConsole/ForgetProcessor"
 )
 
 // OrcaConsoleClient is the client API for OrcaConsole service.
@@ -51,6 +56,20 @@ type OrcaConsoleClient interface {
 	WatchWindow(ctx context.Context, in *WatchWindowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchWindowResponse], error)
 	// How the core is doing.
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
+	// Makes the next run of a window whose newest run is finished: the same plan, the succeeded outcomes kept, the rest
+	// run again, looking back from the new position. FAILED_PRECONDITION while a run of the window is open, and where
+	// the window type has noStore fields that the request lacks.
+	RetryWindow(ctx context.Context, in *RetryWindowRequest, opts ...grpc.CallOption) (*RetryWindowResponse, error)
+	// Makes the next run of a window under the current plan, from nothing. Errors as for RetryWindow.
+	ReprocessWindow(ctx context.Context, in *ReprocessWindowRequest, opts ...grpc.CallOption) (*ReprocessWindowResponse, error)
+	// Reprocesses the windows of a type and time range, oldest (time_to, time_from, id) first. The first answer says how many
+	// there are; then comes one per window, with the reason where it could not be.
+	ReprocessWindows(ctx context.Context, in *ReprocessWindowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReprocessWindowsResponse], error)
+	// Settles all open nodes of a window's open run as cancelled. FAILED_PRECONDITION when none is open.
+	CancelWindow(ctx context.Context, in *CancelWindowRequest, opts ...grpc.CallOption) (*CancelWindowResponse, error)
+	// Forgets a processor that will not come back: its instances are removed, its algorithms retired, and its open nodes
+	// in the runs accepted so far settled as skipped. It may register again later.
+	ForgetProcessor(ctx context.Context, in *ForgetProcessorRequest, opts ...grpc.CallOption) (*ForgetProcessorResponse, error)
 }
 
 type orcaConsoleClient struct {
@@ -140,6 +159,65 @@ func (c *orcaConsoleClient) GetStatus(ctx context.Context, in *GetStatusRequest,
 	return out, nil
 }
 
+func (c *orcaConsoleClient) RetryWindow(ctx context.Context, in *RetryWindowRequest, opts ...grpc.CallOption) (*RetryWindowResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryWindowResponse)
+	err := c.cc.Invoke(ctx, OrcaConsole_RetryWindow_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orcaConsoleClient) ReprocessWindow(ctx context.Context, in *ReprocessWindowRequest, opts ...grpc.CallOption) (*ReprocessWindowResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReprocessWindowResponse)
+	err := c.cc.Invoke(ctx, OrcaConsole_ReprocessWindow_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orcaConsoleClient) ReprocessWindows(ctx context.Context, in *ReprocessWindowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReprocessWindowsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &OrcaConsole_ServiceDesc.Streams[1], OrcaConsole_ReprocessWindows_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReprocessWindowsRequest, ReprocessWindowsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OrcaConsole_ReprocessWindowsClient = grpc.ServerStreamingClient[ReprocessWindowsResponse]
+
+func (c *orcaConsoleClient) CancelWindow(ctx context.Context, in *CancelWindowRequest, opts ...grpc.CallOption) (*CancelWindowResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelWindowResponse)
+	err := c.cc.Invoke(ctx, OrcaConsole_CancelWindow_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orcaConsoleClient) ForgetProcessor(ctx context.Context, in *ForgetProcessorRequest, opts ...grpc.CallOption) (*ForgetProcessorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForgetProcessorResponse)
+	err := c.cc.Invoke(ctx, OrcaConsole_ForgetProcessor_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrcaConsoleServer is the server API for OrcaConsole service.
 // All implementations must embed UnimplementedOrcaConsoleServer
 // for forward compatibility.
@@ -158,6 +236,20 @@ type OrcaConsoleServer interface {
 	WatchWindow(*WatchWindowRequest, grpc.ServerStreamingServer[WatchWindowResponse]) error
 	// How the core is doing.
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
+	// Makes the next run of a window whose newest run is finished: the same plan, the succeeded outcomes kept, the rest
+	// run again, looking back from the new position. FAILED_PRECONDITION while a run of the window is open, and where
+	// the window type has noStore fields that the request lacks.
+	RetryWindow(context.Context, *RetryWindowRequest) (*RetryWindowResponse, error)
+	// Makes the next run of a window under the current plan, from nothing. Errors as for RetryWindow.
+	ReprocessWindow(context.Context, *ReprocessWindowRequest) (*ReprocessWindowResponse, error)
+	// Reprocesses the windows of a type and time range, oldest (time_to, time_from, id) first. The first answer says how many
+	// there are; then comes one per window, with the reason where it could not be.
+	ReprocessWindows(*ReprocessWindowsRequest, grpc.ServerStreamingServer[ReprocessWindowsResponse]) error
+	// Settles all open nodes of a window's open run as cancelled. FAILED_PRECONDITION when none is open.
+	CancelWindow(context.Context, *CancelWindowRequest) (*CancelWindowResponse, error)
+	// Forgets a processor that will not come back: its instances are removed, its algorithms retired, and its open nodes
+	// in the runs accepted so far settled as skipped. It may register again later.
+	ForgetProcessor(context.Context, *ForgetProcessorRequest) (*ForgetProcessorResponse, error)
 	mustEmbedUnimplementedOrcaConsoleServer()
 }
 
@@ -188,6 +280,21 @@ func (UnimplementedOrcaConsoleServer) WatchWindow(*WatchWindowRequest, grpc.Serv
 }
 func (UnimplementedOrcaConsoleServer) GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStatus not implemented")
+}
+func (UnimplementedOrcaConsoleServer) RetryWindow(context.Context, *RetryWindowRequest) (*RetryWindowResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryWindow not implemented")
+}
+func (UnimplementedOrcaConsoleServer) ReprocessWindow(context.Context, *ReprocessWindowRequest) (*ReprocessWindowResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReprocessWindow not implemented")
+}
+func (UnimplementedOrcaConsoleServer) ReprocessWindows(*ReprocessWindowsRequest, grpc.ServerStreamingServer[ReprocessWindowsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReprocessWindows not implemented")
+}
+func (UnimplementedOrcaConsoleServer) CancelWindow(context.Context, *CancelWindowRequest) (*CancelWindowResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelWindow not implemented")
+}
+func (UnimplementedOrcaConsoleServer) ForgetProcessor(context.Context, *ForgetProcessorRequest) (*ForgetProcessorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForgetProcessor not implemented")
 }
 func (UnimplementedOrcaConsoleServer) mustEmbedUnimplementedOrcaConsoleServer() {}
 func (UnimplementedOrcaConsoleServer) testEmbeddedByValue()                     {}
@@ -329,6 +436,89 @@ func _OrcaConsole_GetStatus_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrcaConsole_RetryWindow_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryWindowRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrcaConsoleServer).RetryWindow(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrcaConsole_RetryWindow_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrcaConsoleServer).RetryWindow(ctx, req.(*RetryWindowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrcaConsole_ReprocessWindow_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReprocessWindowRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrcaConsoleServer).ReprocessWindow(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrcaConsole_ReprocessWindow_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrcaConsoleServer).ReprocessWindow(ctx, req.(*ReprocessWindowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrcaConsole_ReprocessWindows_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReprocessWindowsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(OrcaConsoleServer).ReprocessWindows(m, &grpc.GenericServerStream[ReprocessWindowsRequest, ReprocessWindowsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type OrcaConsole_ReprocessWindowsServer = grpc.ServerStreamingServer[ReprocessWindowsResponse]
+
+func _OrcaConsole_CancelWindow_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelWindowRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrcaConsoleServer).CancelWindow(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrcaConsole_CancelWindow_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrcaConsoleServer).CancelWindow(ctx, req.(*CancelWindowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrcaConsole_ForgetProcessor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForgetProcessorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrcaConsoleServer).ForgetProcessor(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrcaConsole_ForgetProcessor_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrcaConsoleServer).ForgetProcessor(ctx, req.(*ForgetProcessorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrcaConsole_ServiceDesc is the grpc.ServiceDesc for OrcaConsole service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -360,11 +550,32 @@ var OrcaConsole_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GetStatus",
 			Handler:    _OrcaConsole_GetStatus_Handler,
 		},
+		{
+			MethodName: "RetryWindow",
+			Handler:    _OrcaConsole_RetryWindow_Handler,
+		},
+		{
+			MethodName: "ReprocessWindow",
+			Handler:    _OrcaConsole_ReprocessWindow_Handler,
+		},
+		{
+			MethodName: "CancelWindow",
+			Handler:    _OrcaConsole_CancelWindow_Handler,
+		},
+		{
+			MethodName: "ForgetProcessor",
+			Handler:    _OrcaConsole_ForgetProcessor_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "WatchWindow",
 			Handler:       _OrcaConsole_WatchWindow_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ReprocessWindows",
+			Handler:       _OrcaConsole_ReprocessWindows_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -22,7 +22,14 @@ import {
 } from "@grpc/grpc-js";
 import { Struct } from "./google/protobuf/struct";
 import { Timestamp } from "./google/protobuf/timestamp";
-import { Algorithm, ProcessorMetrics, Result, Window } from "./service";
+import {
+  Algorithm,
+  ProcessorMetrics,
+  Result,
+  Window,
+  WindowEmitStatus_StatusEnum,
+  windowEmitStatus_StatusEnumFromJSON,
+} from "./service";
 
 export const protobufPackage = "orca.console.v1";
 
@@ -442,6 +449,79 @@ export interface Waiting {
   runs: bigint;
   /** The lowest position among them. */
   oldest: bigint;
+}
+
+export interface RetryWindowRequest {
+  id: string;
+  /** The values of the noStore fields of the window's type, which were not kept. */
+  metadata: { [key: string]: any } | undefined;
+}
+
+export interface RetryWindowResponse {
+  run: RunInfo | undefined;
+}
+
+export interface ReprocessWindowRequest {
+  id: string;
+  /** The values of the noStore fields of the window's type, which were not kept. */
+  metadata: { [key: string]: any } | undefined;
+}
+
+export interface ReprocessWindowResponse {
+  run: RunInfo | undefined;
+  status: WindowEmitStatus_StatusEnum;
+}
+
+export interface ReprocessWindowsRequest {
+  windowTypeName: string;
+  windowTypeVersion: string;
+  /** Only windows that end after this, and begin before that; unset means unbounded. */
+  timeFrom: Timestamp | undefined;
+  timeTo:
+    | Timestamp
+    | undefined;
+  /** Says how many windows there are and makes no runs. */
+  dryRun: boolean;
+}
+
+export interface ReprocessWindowsResponse {
+  event:
+    | //
+    /** How many windows the request selects; the first event. */
+    { $case: "matched"; value: bigint }
+    | { $case: "window"; value: ReprocessedWindow }
+    | undefined;
+}
+
+export interface ReprocessedWindow {
+  id: string;
+  /** Unset when no run was made. */
+  run:
+    | RunInfo
+    | undefined;
+  /** Why no run was made. */
+  refusal: string;
+}
+
+export interface CancelWindowRequest {
+  id: string;
+}
+
+export interface CancelWindowResponse {
+  /** As it stands after the cancellation. */
+  run: RunInfo | undefined;
+}
+
+export interface ForgetProcessorRequest {
+  name: string;
+}
+
+export interface ForgetProcessorResponse {
+  /** How many instances were removed and algorithms retired. */
+  instances: number;
+  algorithms: number;
+  /** Open runs that have nodes of it; they settle one after the other. */
+  runs: bigint;
 }
 
 function createBaseAlgorithmRef(): AlgorithmRef {
@@ -3080,6 +3160,872 @@ export const Waiting: MessageFns<Waiting> = {
   },
 };
 
+function createBaseRetryWindowRequest(): RetryWindowRequest {
+  return { id: "", metadata: undefined };
+}
+
+export const RetryWindowRequest: MessageFns<RetryWindowRequest> = {
+  encode(message: RetryWindowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.metadata !== undefined) {
+      Struct.encode(Struct.wrap(message.metadata), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryWindowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryWindowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metadata = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetryWindowRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      metadata: isObject(object.metadata) ? object.metadata : undefined,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<RetryWindowRequest>, I>>(base?: I): RetryWindowRequest {
+    return RetryWindowRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetryWindowRequest>, I>>(object: I): RetryWindowRequest {
+    const message = createBaseRetryWindowRequest();
+    message.id = object.id ?? "";
+    message.metadata = object.metadata ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRetryWindowResponse(): RetryWindowResponse {
+  return { run: undefined };
+}
+
+export const RetryWindowResponse: MessageFns<RetryWindowResponse> = {
+  encode(message: RetryWindowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== undefined) {
+      RunInfo.encode(message.run, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryWindowResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryWindowResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = RunInfo.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetryWindowResponse {
+    return { run: isSet(object.run) ? RunInfo.fromJSON(object.run) : undefined };
+  },
+
+  create<I extends Exact<DeepPartial<RetryWindowResponse>, I>>(base?: I): RetryWindowResponse {
+    return RetryWindowResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetryWindowResponse>, I>>(object: I): RetryWindowResponse {
+    const message = createBaseRetryWindowResponse();
+    message.run = (object.run !== undefined && object.run !== null) ? RunInfo.fromPartial(object.run) : undefined;
+    return message;
+  },
+};
+
+function createBaseReprocessWindowRequest(): ReprocessWindowRequest {
+  return { id: "", metadata: undefined };
+}
+
+export const ReprocessWindowRequest: MessageFns<ReprocessWindowRequest> = {
+  encode(message: ReprocessWindowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.metadata !== undefined) {
+      Struct.encode(Struct.wrap(message.metadata), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReprocessWindowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReprocessWindowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metadata = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReprocessWindowRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      metadata: isObject(object.metadata) ? object.metadata : undefined,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ReprocessWindowRequest>, I>>(base?: I): ReprocessWindowRequest {
+    return ReprocessWindowRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReprocessWindowRequest>, I>>(object: I): ReprocessWindowRequest {
+    const message = createBaseReprocessWindowRequest();
+    message.id = object.id ?? "";
+    message.metadata = object.metadata ?? undefined;
+    return message;
+  },
+};
+
+function createBaseReprocessWindowResponse(): ReprocessWindowResponse {
+  return { run: undefined, status: 0 };
+}
+
+export const ReprocessWindowResponse: MessageFns<ReprocessWindowResponse> = {
+  encode(message: ReprocessWindowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== undefined) {
+      RunInfo.encode(message.run, writer.uint32(10).fork()).join();
+    }
+    if (message.status !== 0) {
+      writer.uint32(16).int32(message.status);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReprocessWindowResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReprocessWindowResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = RunInfo.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.status = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReprocessWindowResponse {
+    return {
+      run: isSet(object.run) ? RunInfo.fromJSON(object.run) : undefined,
+      status: isSet(object.status) ? windowEmitStatus_StatusEnumFromJSON(object.status) : 0,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ReprocessWindowResponse>, I>>(base?: I): ReprocessWindowResponse {
+    return ReprocessWindowResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReprocessWindowResponse>, I>>(object: I): ReprocessWindowResponse {
+    const message = createBaseReprocessWindowResponse();
+    message.run = (object.run !== undefined && object.run !== null) ? RunInfo.fromPartial(object.run) : undefined;
+    message.status = object.status ?? 0;
+    return message;
+  },
+};
+
+function createBaseReprocessWindowsRequest(): ReprocessWindowsRequest {
+  return { windowTypeName: "", windowTypeVersion: "", timeFrom: undefined, timeTo: undefined, dryRun: false };
+}
+
+export const ReprocessWindowsRequest: MessageFns<ReprocessWindowsRequest> = {
+  encode(message: ReprocessWindowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.windowTypeName !== "") {
+      writer.uint32(10).string(message.windowTypeName);
+    }
+    if (message.windowTypeVersion !== "") {
+      writer.uint32(18).string(message.windowTypeVersion);
+    }
+    if (message.timeFrom !== undefined) {
+      Timestamp.encode(message.timeFrom, writer.uint32(26).fork()).join();
+    }
+    if (message.timeTo !== undefined) {
+      Timestamp.encode(message.timeTo, writer.uint32(34).fork()).join();
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(40).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReprocessWindowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReprocessWindowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.windowTypeName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.windowTypeVersion = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.timeFrom = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.timeTo = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReprocessWindowsRequest {
+    return {
+      windowTypeName: isSet(object.windowTypeName)
+        ? globalThis.String(object.windowTypeName)
+        : isSet(object.window_type_name)
+        ? globalThis.String(object.window_type_name)
+        : "",
+      windowTypeVersion: isSet(object.windowTypeVersion)
+        ? globalThis.String(object.windowTypeVersion)
+        : isSet(object.window_type_version)
+        ? globalThis.String(object.window_type_version)
+        : "",
+      timeFrom: isSet(object.timeFrom)
+        ? fromJsonTimestamp(object.timeFrom)
+        : isSet(object.time_from)
+        ? fromJsonTimestamp(object.time_from)
+        : undefined,
+      timeTo: isSet(object.timeTo)
+        ? fromJsonTimestamp(object.timeTo)
+        : isSet(object.time_to)
+        ? fromJsonTimestamp(object.time_to)
+        : undefined,
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ReprocessWindowsRequest>, I>>(base?: I): ReprocessWindowsRequest {
+    return ReprocessWindowsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReprocessWindowsRequest>, I>>(object: I): ReprocessWindowsRequest {
+    const message = createBaseReprocessWindowsRequest();
+    message.windowTypeName = object.windowTypeName ?? "";
+    message.windowTypeVersion = object.windowTypeVersion ?? "";
+    message.timeFrom = (object.timeFrom !== undefined && object.timeFrom !== null)
+      ? Timestamp.fromPartial(object.timeFrom)
+      : undefined;
+    message.timeTo = (object.timeTo !== undefined && object.timeTo !== null)
+      ? Timestamp.fromPartial(object.timeTo)
+      : undefined;
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
+function createBaseReprocessWindowsResponse(): ReprocessWindowsResponse {
+  return { event: undefined };
+}
+
+export const ReprocessWindowsResponse: MessageFns<ReprocessWindowsResponse> = {
+  encode(message: ReprocessWindowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.event?.$case) {
+      case "matched":
+        if (BigInt.asIntN(64, message.event.value) !== message.event.value) {
+          throw new globalThis.Error("value provided for field message.event.value of type int64 too large");
+        }
+        writer.uint32(8).int64(message.event.value);
+        break;
+      case "window":
+        ReprocessedWindow.encode(message.event.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReprocessWindowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReprocessWindowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.event = { $case: "matched", value: reader.int64() as bigint };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.event = { $case: "window", value: ReprocessedWindow.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReprocessWindowsResponse {
+    return {
+      event: isSet(object.matched)
+        ? { $case: "matched", value: BigInt(object.matched) }
+        : isSet(object.window)
+        ? { $case: "window", value: ReprocessedWindow.fromJSON(object.window) }
+        : undefined,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ReprocessWindowsResponse>, I>>(base?: I): ReprocessWindowsResponse {
+    return ReprocessWindowsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReprocessWindowsResponse>, I>>(object: I): ReprocessWindowsResponse {
+    const message = createBaseReprocessWindowsResponse();
+    switch (object.event?.$case) {
+      case "matched": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "matched", value: BigInt(object.event.value) };
+        }
+        break;
+      }
+      case "window": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "window", value: ReprocessedWindow.fromPartial(object.event.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseReprocessedWindow(): ReprocessedWindow {
+  return { id: "", run: undefined, refusal: "" };
+}
+
+export const ReprocessedWindow: MessageFns<ReprocessedWindow> = {
+  encode(message: ReprocessedWindow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.run !== undefined) {
+      RunInfo.encode(message.run, writer.uint32(18).fork()).join();
+    }
+    if (message.refusal !== "") {
+      writer.uint32(26).string(message.refusal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReprocessedWindow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReprocessedWindow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.run = RunInfo.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.refusal = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReprocessedWindow {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      run: isSet(object.run) ? RunInfo.fromJSON(object.run) : undefined,
+      refusal: isSet(object.refusal) ? globalThis.String(object.refusal) : "",
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ReprocessedWindow>, I>>(base?: I): ReprocessedWindow {
+    return ReprocessedWindow.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReprocessedWindow>, I>>(object: I): ReprocessedWindow {
+    const message = createBaseReprocessedWindow();
+    message.id = object.id ?? "";
+    message.run = (object.run !== undefined && object.run !== null) ? RunInfo.fromPartial(object.run) : undefined;
+    message.refusal = object.refusal ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelWindowRequest(): CancelWindowRequest {
+  return { id: "" };
+}
+
+export const CancelWindowRequest: MessageFns<CancelWindowRequest> = {
+  encode(message: CancelWindowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelWindowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelWindowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CancelWindowRequest {
+    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+  },
+
+  create<I extends Exact<DeepPartial<CancelWindowRequest>, I>>(base?: I): CancelWindowRequest {
+    return CancelWindowRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelWindowRequest>, I>>(object: I): CancelWindowRequest {
+    const message = createBaseCancelWindowRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseCancelWindowResponse(): CancelWindowResponse {
+  return { run: undefined };
+}
+
+export const CancelWindowResponse: MessageFns<CancelWindowResponse> = {
+  encode(message: CancelWindowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.run !== undefined) {
+      RunInfo.encode(message.run, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelWindowResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelWindowResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.run = RunInfo.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CancelWindowResponse {
+    return { run: isSet(object.run) ? RunInfo.fromJSON(object.run) : undefined };
+  },
+
+  create<I extends Exact<DeepPartial<CancelWindowResponse>, I>>(base?: I): CancelWindowResponse {
+    return CancelWindowResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CancelWindowResponse>, I>>(object: I): CancelWindowResponse {
+    const message = createBaseCancelWindowResponse();
+    message.run = (object.run !== undefined && object.run !== null) ? RunInfo.fromPartial(object.run) : undefined;
+    return message;
+  },
+};
+
+function createBaseForgetProcessorRequest(): ForgetProcessorRequest {
+  return { name: "" };
+}
+
+export const ForgetProcessorRequest: MessageFns<ForgetProcessorRequest> = {
+  encode(message: ForgetProcessorRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetProcessorRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetProcessorRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetProcessorRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  create<I extends Exact<DeepPartial<ForgetProcessorRequest>, I>>(base?: I): ForgetProcessorRequest {
+    return ForgetProcessorRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetProcessorRequest>, I>>(object: I): ForgetProcessorRequest {
+    const message = createBaseForgetProcessorRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseForgetProcessorResponse(): ForgetProcessorResponse {
+  return { instances: 0, algorithms: 0, runs: 0n };
+}
+
+export const ForgetProcessorResponse: MessageFns<ForgetProcessorResponse> = {
+  encode(message: ForgetProcessorResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.instances !== 0) {
+      writer.uint32(8).int32(message.instances);
+    }
+    if (message.algorithms !== 0) {
+      writer.uint32(16).int32(message.algorithms);
+    }
+    if (message.runs !== 0n) {
+      if (BigInt.asIntN(64, message.runs) !== message.runs) {
+        throw new globalThis.Error("value provided for field message.runs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.runs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetProcessorResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetProcessorResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.instances = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.algorithms = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.runs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForgetProcessorResponse {
+    return {
+      instances: isSet(object.instances) ? globalThis.Number(object.instances) : 0,
+      algorithms: isSet(object.algorithms) ? globalThis.Number(object.algorithms) : 0,
+      runs: isSet(object.runs) ? BigInt(object.runs) : 0n,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ForgetProcessorResponse>, I>>(base?: I): ForgetProcessorResponse {
+    return ForgetProcessorResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForgetProcessorResponse>, I>>(object: I): ForgetProcessorResponse {
+    const message = createBaseForgetProcessorResponse();
+    message.instances = object.instances ?? 0;
+    message.algorithms = object.algorithms ?? 0;
+    message.runs = (object.runs !== undefined && object.runs !== null) ? BigInt(object.runs) : 0n;
+    return message;
+  },
+};
+
 export type OrcaConsoleService = typeof OrcaConsoleService;
 export const OrcaConsoleService = {
   /** The processors and their instances, by name. */
@@ -3156,6 +4102,73 @@ export const OrcaConsoleService = {
     responseSerialize: (value: GetStatusResponse): Buffer => Buffer.from(GetStatusResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStatusResponse => GetStatusResponse.decode(value),
   },
+  /**
+   * Makes the next run of a window whose newest run is finished: the same plan, the succeeded outcomes kept, the rest
+   * run again, looking back from the new position. FAILED_PRECONDITION while a run of the window is open, and where
+   * the window type has noStore fields that the request lacks.
+   */
+  retryWindow: {
+    path: "/orca.console.v1.OrcaConsole/RetryWindow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RetryWindowRequest): Buffer => Buffer.from(RetryWindowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RetryWindowRequest => RetryWindowRequest.decode(value),
+    responseSerialize: (value: RetryWindowResponse): Buffer => Buffer.from(RetryWindowResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RetryWindowResponse => RetryWindowResponse.decode(value),
+  },
+  /** Makes the next run of a window under the current plan, from nothing. Errors as for RetryWindow. */
+  reprocessWindow: {
+    path: "/orca.console.v1.OrcaConsole/ReprocessWindow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReprocessWindowRequest): Buffer =>
+      Buffer.from(ReprocessWindowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReprocessWindowRequest => ReprocessWindowRequest.decode(value),
+    responseSerialize: (value: ReprocessWindowResponse): Buffer =>
+      Buffer.from(ReprocessWindowResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReprocessWindowResponse => ReprocessWindowResponse.decode(value),
+  },
+  /**
+   * Reprocesses the windows of a type and time range, oldest (time_to, time_from, id) first. The first answer says how many
+   * there are; then comes one per window, with the reason where it could not be.
+   */
+  reprocessWindows: {
+    path: "/orca.console.v1.OrcaConsole/ReprocessWindows" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReprocessWindowsRequest): Buffer =>
+      Buffer.from(ReprocessWindowsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReprocessWindowsRequest => ReprocessWindowsRequest.decode(value),
+    responseSerialize: (value: ReprocessWindowsResponse): Buffer =>
+      Buffer.from(ReprocessWindowsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReprocessWindowsResponse => ReprocessWindowsResponse.decode(value),
+  },
+  /** Settles all open nodes of a window's open run as cancelled. FAILED_PRECONDITION when none is open. */
+  cancelWindow: {
+    path: "/orca.console.v1.OrcaConsole/CancelWindow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CancelWindowRequest): Buffer => Buffer.from(CancelWindowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CancelWindowRequest => CancelWindowRequest.decode(value),
+    responseSerialize: (value: CancelWindowResponse): Buffer =>
+      Buffer.from(CancelWindowResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CancelWindowResponse => CancelWindowResponse.decode(value),
+  },
+  /**
+   * Forgets a processor that will not come back: its instances are removed, its algorithms retired, and its open nodes
+   * in the runs accepted so far settled as skipped. It may register again later.
+   */
+  forgetProcessor: {
+    path: "/orca.console.v1.OrcaConsole/ForgetProcessor" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForgetProcessorRequest): Buffer =>
+      Buffer.from(ForgetProcessorRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForgetProcessorRequest => ForgetProcessorRequest.decode(value),
+    responseSerialize: (value: ForgetProcessorResponse): Buffer =>
+      Buffer.from(ForgetProcessorResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForgetProcessorResponse => ForgetProcessorResponse.decode(value),
+  },
 } as const;
 
 export interface OrcaConsoleServer extends UntypedServiceImplementation {
@@ -3173,6 +4186,26 @@ export interface OrcaConsoleServer extends UntypedServiceImplementation {
   watchWindow: handleServerStreamingCall<WatchWindowRequest, WatchWindowResponse>;
   /** How the core is doing. */
   getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
+  /**
+   * Makes the next run of a window whose newest run is finished: the same plan, the succeeded outcomes kept, the rest
+   * run again, looking back from the new position. FAILED_PRECONDITION while a run of the window is open, and where
+   * the window type has noStore fields that the request lacks.
+   */
+  retryWindow: handleUnaryCall<RetryWindowRequest, RetryWindowResponse>;
+  /** Makes the next run of a window under the current plan, from nothing. Errors as for RetryWindow. */
+  reprocessWindow: handleUnaryCall<ReprocessWindowRequest, ReprocessWindowResponse>;
+  /**
+   * Reprocesses the windows of a type and time range, oldest (time_to, time_from, id) first. The first answer says how many
+   * there are; then comes one per window, with the reason where it could not be.
+   */
+  reprocessWindows: handleServerStreamingCall<ReprocessWindowsRequest, ReprocessWindowsResponse>;
+  /** Settles all open nodes of a window's open run as cancelled. FAILED_PRECONDITION when none is open. */
+  cancelWindow: handleUnaryCall<CancelWindowRequest, CancelWindowResponse>;
+  /**
+   * Forgets a processor that will not come back: its instances are removed, its algorithms retired, and its open nodes
+   * in the runs accepted so far settled as skipped. It may register again later.
+   */
+  forgetProcessor: handleUnaryCall<ForgetProcessorRequest, ForgetProcessorResponse>;
 }
 
 export interface OrcaConsoleClient extends Client {
@@ -3278,6 +4311,90 @@ export interface OrcaConsoleClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetStatusResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes the next run of a window whose newest run is finished: the same plan, the succeeded outcomes kept, the rest
+   * run again, looking back from the new position. FAILED_PRECONDITION while a run of the window is open, and where
+   * the window type has noStore fields that the request lacks.
+   */
+  retryWindow(
+    request: RetryWindowRequest,
+    callback: (error: ServiceError | null, response: RetryWindowResponse) => void,
+  ): ClientUnaryCall;
+  retryWindow(
+    request: RetryWindowRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RetryWindowResponse) => void,
+  ): ClientUnaryCall;
+  retryWindow(
+    request: RetryWindowRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RetryWindowResponse) => void,
+  ): ClientUnaryCall;
+  /** Makes the next run of a window under the current plan, from nothing. Errors as for RetryWindow. */
+  reprocessWindow(
+    request: ReprocessWindowRequest,
+    callback: (error: ServiceError | null, response: ReprocessWindowResponse) => void,
+  ): ClientUnaryCall;
+  reprocessWindow(
+    request: ReprocessWindowRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReprocessWindowResponse) => void,
+  ): ClientUnaryCall;
+  reprocessWindow(
+    request: ReprocessWindowRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReprocessWindowResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Reprocesses the windows of a type and time range, oldest (time_to, time_from, id) first. The first answer says how many
+   * there are; then comes one per window, with the reason where it could not be.
+   */
+  reprocessWindows(
+    request: ReprocessWindowsRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReprocessWindowsResponse>;
+  reprocessWindows(
+    request: ReprocessWindowsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReprocessWindowsResponse>;
+  /** Settles all open nodes of a window's open run as cancelled. FAILED_PRECONDITION when none is open. */
+  cancelWindow(
+    request: CancelWindowRequest,
+    callback: (error: ServiceError | null, response: CancelWindowResponse) => void,
+  ): ClientUnaryCall;
+  cancelWindow(
+    request: CancelWindowRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CancelWindowResponse) => void,
+  ): ClientUnaryCall;
+  cancelWindow(
+    request: CancelWindowRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CancelWindowResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Forgets a processor that will not come back: its instances are removed, its algorithms retired, and its open nodes
+   * in the runs accepted so far settled as skipped. It may register again later.
+   */
+  forgetProcessor(
+    request: ForgetProcessorRequest,
+    callback: (error: ServiceError | null, response: ForgetProcessorResponse) => void,
+  ): ClientUnaryCall;
+  forgetProcessor(
+    request: ForgetProcessorRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ForgetProcessorResponse) => void,
+  ): ClientUnaryCall;
+  forgetProcessor(
+    request: ForgetProcessorRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ForgetProcessorResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -359,3 +359,93 @@ class Waiting(_message.Message):
     runs: int
     oldest: int
     def __init__(self, processor: _Optional[str] = ..., runs: _Optional[int] = ..., oldest: _Optional[int] = ...) -> None: ...
+
+class RetryWindowRequest(_message.Message):
+    __slots__ = ("id", "metadata")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    metadata: _struct_pb2.Struct
+    def __init__(self, id: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class RetryWindowResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: RunInfo
+    def __init__(self, run: _Optional[_Union[RunInfo, _Mapping]] = ...) -> None: ...
+
+class ReprocessWindowRequest(_message.Message):
+    __slots__ = ("id", "metadata")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    metadata: _struct_pb2.Struct
+    def __init__(self, id: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class ReprocessWindowResponse(_message.Message):
+    __slots__ = ("run", "status")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    run: RunInfo
+    status: _service_pb2.WindowEmitStatus.StatusEnum
+    def __init__(self, run: _Optional[_Union[RunInfo, _Mapping]] = ..., status: _Optional[_Union[_service_pb2.WindowEmitStatus.StatusEnum, str]] = ...) -> None: ...
+
+class ReprocessWindowsRequest(_message.Message):
+    __slots__ = ("window_type_name", "window_type_version", "time_from", "time_to", "dry_run")
+    WINDOW_TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_TYPE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FROM_FIELD_NUMBER: _ClassVar[int]
+    TIME_TO_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    window_type_name: str
+    window_type_version: str
+    time_from: _timestamp_pb2.Timestamp
+    time_to: _timestamp_pb2.Timestamp
+    dry_run: bool
+    def __init__(self, window_type_name: _Optional[str] = ..., window_type_version: _Optional[str] = ..., time_from: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., time_to: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., dry_run: bool = ...) -> None: ...
+
+class ReprocessWindowsResponse(_message.Message):
+    __slots__ = ("matched", "window")
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    matched: int
+    window: ReprocessedWindow
+    def __init__(self, matched: _Optional[int] = ..., window: _Optional[_Union[ReprocessedWindow, _Mapping]] = ...) -> None: ...
+
+class ReprocessedWindow(_message.Message):
+    __slots__ = ("id", "run", "refusal")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    run: RunInfo
+    refusal: str
+    def __init__(self, id: _Optional[str] = ..., run: _Optional[_Union[RunInfo, _Mapping]] = ..., refusal: _Optional[str] = ...) -> None: ...
+
+class CancelWindowRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class CancelWindowResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: RunInfo
+    def __init__(self, run: _Optional[_Union[RunInfo, _Mapping]] = ...) -> None: ...
+
+class ForgetProcessorRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ForgetProcessorResponse(_message.Message):
+    __slots__ = ("instances", "algorithms", "runs")
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    instances: int
+    algorithms: int
+    runs: int
+    def __init__(self, instances: _Optional[int] = ..., algorithms: _Optional[int] = ..., runs: _Optional[int] = ...) -> None: ...

@@ -69,6 +69,31 @@ class OrcaConsoleStub:
                 request_serializer=orca__contract_dot_console__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=orca__contract_dot_console__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.RetryWindow = channel.unary_unary(
+                '/orca.console.v1.OrcaConsole/RetryWindow',
+                request_serializer=orca__contract_dot_console__pb2.RetryWindowRequest.SerializeToString,
+                response_deserializer=orca__contract_dot_console__pb2.RetryWindowResponse.FromString,
+                _registered_method=True)
+        self.ReprocessWindow = channel.unary_unary(
+                '/orca.console.v1.OrcaConsole/ReprocessWindow',
+                request_serializer=orca__contract_dot_console__pb2.ReprocessWindowRequest.SerializeToString,
+                response_deserializer=orca__contract_dot_console__pb2.ReprocessWindowResponse.FromString,
+                _registered_method=True)
+        self.ReprocessWindows = channel.unary_stream(
+                '/orca.console.v1.OrcaConsole/ReprocessWindows',
+                request_serializer=orca__contract_dot_console__pb2.ReprocessWindowsRequest.SerializeToString,
+                response_deserializer=orca__contract_dot_console__pb2.ReprocessWindowsResponse.FromString,
+                _registered_method=True)
+        self.CancelWindow = channel.unary_unary(
+                '/orca.console.v1.OrcaConsole/CancelWindow',
+                request_serializer=orca__contract_dot_console__pb2.CancelWindowRequest.SerializeToString,
+                response_deserializer=orca__contract_dot_console__pb2.CancelWindowResponse.FromString,
+                _registered_method=True)
+        self.ForgetProcessor = channel.unary_unary(
+                '/orca.console.v1.OrcaConsole/ForgetProcessor',
+                request_serializer=orca__contract_dot_console__pb2.ForgetProcessorRequest.SerializeToString,
+                response_deserializer=orca__contract_dot_console__pb2.ForgetProcessorResponse.FromString,
+                _registered_method=True)
 
 
 class OrcaConsoleServicer:
@@ -123,6 +148,45 @@ class OrcaConsoleServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryWindow(self, request, context):
+        """Makes the next run of a window whose newest run is finished: the same plan, the succeeded outcomes kept, the rest
+        run again, looking back from the new position. FAILED_PRECONDITION while a run of the window is open, and where
+        the window type has noStore fields that the request lacks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReprocessWindow(self, request, context):
+        """Makes the next run of a window under the current plan, from nothing. Errors as for RetryWindow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReprocessWindows(self, request, context):
+        """Reprocesses the windows of a type and time range, oldest (time_to, time_from, id) first. The first answer says how many
+        there are; then comes one per window, with the reason where it could not be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelWindow(self, request, context):
+        """Settles all open nodes of a window's open run as cancelled. FAILED_PRECONDITION when none is open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetProcessor(self, request, context):
+        """Forgets a processor that will not come back: its instances are removed, its algorithms retired, and its open nodes
+        in the runs accepted so far settled as skipped. It may register again later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrcaConsoleServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -160,6 +224,31 @@ def add_OrcaConsoleServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=orca__contract_dot_console__pb2.GetStatusRequest.FromString,
                     response_serializer=orca__contract_dot_console__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'RetryWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryWindow,
+                    request_deserializer=orca__contract_dot_console__pb2.RetryWindowRequest.FromString,
+                    response_serializer=orca__contract_dot_console__pb2.RetryWindowResponse.SerializeToString,
+            ),
+            'ReprocessWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReprocessWindow,
+                    request_deserializer=orca__contract_dot_console__pb2.ReprocessWindowRequest.FromString,
+                    response_serializer=orca__contract_dot_console__pb2.ReprocessWindowResponse.SerializeToString,
+            ),
+            'ReprocessWindows': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReprocessWindows,
+                    request_deserializer=orca__contract_dot_console__pb2.ReprocessWindowsRequest.FromString,
+                    response_serializer=orca__contract_dot_console__pb2.ReprocessWindowsResponse.SerializeToString,
+            ),
+            'CancelWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelWindow,
+                    request_deserializer=orca__contract_dot_console__pb2.CancelWindowRequest.FromString,
+                    response_serializer=orca__contract_dot_console__pb2.CancelWindowResponse.SerializeToString,
+            ),
+            'ForgetProcessor': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetProcessor,
+                    request_deserializer=orca__contract_dot_console__pb2.ForgetProcessorRequest.FromString,
+                    response_serializer=orca__contract_dot_console__pb2.ForgetProcessorResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -351,6 +440,141 @@ class OrcaConsole:
             '/orca.console.v1.OrcaConsole/GetStatus',
             orca__contract_dot_console__pb2.GetStatusRequest.SerializeToString,
             orca__contract_dot_console__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orca.console.v1.OrcaConsole/RetryWindow',
+            orca__contract_dot_console__pb2.RetryWindowRequest.SerializeToString,
+            orca__contract_dot_console__pb2.RetryWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReprocessWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orca.console.v1.OrcaConsole/ReprocessWindow',
+            orca__contract_dot_console__pb2.ReprocessWindowRequest.SerializeToString,
+            orca__contract_dot_console__pb2.ReprocessWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReprocessWindows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/orca.console.v1.OrcaConsole/ReprocessWindows',
+            orca__contract_dot_console__pb2.ReprocessWindowsRequest.SerializeToString,
+            orca__contract_dot_console__pb2.ReprocessWindowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orca.console.v1.OrcaConsole/CancelWindow',
+            orca__contract_dot_console__pb2.CancelWindowRequest.SerializeToString,
+            orca__contract_dot_console__pb2.CancelWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetProcessor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orca.console.v1.OrcaConsole/ForgetProcessor',
+            orca__contract_dot_console__pb2.ForgetProcessorRequest.SerializeToString,
+            orca__contract_dot_console__pb2.ForgetProcessorResponse.FromString,
             options,
             channel_credentials,
             insecure,

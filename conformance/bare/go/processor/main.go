@@ -165,11 +165,11 @@ func newFields(r *pb.ExecutionRequest) []task {
 // among the results of the whole request, by name and version.
 func oldFields(r *pb.ExecutionRequest) []task {
 	var tasks []task
-	for _, a := range r.GetAlgorithms() {
+	for _, a := range r.GetAlgorithms() { //nolint:staticcheck // deprecated, and read by old processors
 		t := task{name: a.GetName(), version: a.GetVersion(), window: r.GetWindow()}
 		for _, d := range a.GetDependencies() {
 			found := dependency{name: d.GetName(), version: d.GetVersion()}
-			for _, res := range r.GetAlgorithmResults() {
+			for _, res := range r.GetAlgorithmResults() { //nolint:staticcheck // deprecated, and read by old processors
 				if res.GetAlgorithm().GetName() == d.GetName() && res.GetAlgorithm().GetVersion() == d.GetVersion() {
 					found.rows = append(found.rows, &pb.AlgorithmDependencyResultRow{Result: res.GetResult(), Window: res.GetWindow()})
 				}
