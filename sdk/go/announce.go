@@ -204,23 +204,22 @@ func withoutScheme(address string) string {
 
 // watchConnection keeps the connection up, and tells when it is ready again after it was lost.
 func watchConnection(ctx context.Context, conn *grpc.ClientConn, back chan<- struct{}) {
-	ready, lost := false, false
+	wasReady := false
 	for {
 		state := conn.GetState()
 		switch state {
 		case connectivity.Idle:
 			conn.Connect()
+		case connectivity.Ready:
+			if wasReady { // and left that state in between
+				select {
+				case back <- struct{}{}:
+				default:
+				}
+			}
+			wasReady = true
 		case connectivity.Shutdown:
 			return
-		}
-		lost = lost || ready && state != connectivity.Ready
-		ready = state == connectivity.Ready
-		if ready && lost {
-			lost = false
-			select {
-			case back <- struct{}{}:
-			default:
-			}
 		}
 		if !conn.WaitForStateChange(ctx, state) {
 			return

@@ -164,6 +164,20 @@ func TestLatestOfAnotherWindowTypeMayBeMissing(t *testing.T) {
 	mustCall(t, pace)
 }
 
+func TestAPastWindowMayBeginWithTheCurrentOne(t *testing.T) {
+	t.Parallel()
+	p := orca.NewProcessor("racing")
+	speed := orca.Value(p, "Speed", "1.0.0", lap, constant(1))
+	count := orca.Array(p, "Count", "1.0.0", lap, func(_ context.Context, run *orca.Run) ([]float32, error) {
+		return orca.Values(speed.Past(run)), nil
+	}, orca.Needs(speed.Over(orca.Last(2))))
+	shorter := orca.Row[float32]{Window: window(lap, noon, time.Second), Value: 7}
+	got, err := count.Call(t.Context(), window(lap, noon, time.Minute), speed.GivenPast(shorter))
+	if diff := cmp.Diff([]float32{7}, got); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+}
+
 func TestReadingWhatWasNotNeededIsAMistakeThatSaysSo(t *testing.T) {
 	t.Parallel()
 	p := orca.NewProcessor("racing")

@@ -175,6 +175,42 @@ func TestEmitGivesUp(t *testing.T) {
 	}
 }
 
+func TestEmitTellsTheLastAnswerBeforeTheTimeWasUp(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	client := newClient(t, fakecore.Start(t, fakecore.Script{
+		Emit: func(ctx context.Context, _ *pb.Window) (*pb.WindowEmitStatus, error) {
+			if calls.Add(1) == 1 {
+				return nil, status.Error(codes.ResourceExhausted, "the disk is full")
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}))
+	client.SkipSleeps()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := client.Emit(ctx, window(lap, noon, time.Minute))
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, orca.ErrUnavailable) || !strings.Contains(err.Error(), "the disk is full (after 2 attempts)") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEmitDoesNotSleepPastItsDeadline(t *testing.T) {
+	t.Parallel()
+	full, err := status.New(codes.ResourceExhausted, "full for an hour").WithDetails(
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := emits{answers: []error{full.Err()}}
+	client := newClient(t, fakecore.Start(t, fakecore.Script{Emit: e.answer}), orca.WithTimeout(time.Minute))
+	_, err = client.Emit(t.Context(), window(lap, noon, time.Minute))
+	if !errors.Is(err, orca.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "full for an hour") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEmitDoesNotRepeatWhatIsFinal(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[codes.Code]error{

@@ -97,9 +97,9 @@ func TestFromDeprecatedFindsTheCurrentResults(t *testing.T) {
 	}
 	here, there := needOf("racing", "Speed", Lookback{}), needOf("chassis", "Speed", Lookback{})
 	again, grip := needOf("racing", "Speed", Last(3)), needOf("chassis", "Grip", Lookback{})
-	got := fromDeprecated([]need{here, grip, there, again}, &pb.Algorithm{Name: "Score", Version: "1.0.0"},
+	got := fromDeprecated([]need{here, again, grip, there}, &pb.Algorithm{Name: "Score", Version: "1.0.0"},
 		results(entry{needOf("x", "Other", Lookback{}), 9}, entry{here, 1}, entry{there, 2}))
-	arranged, err := arrange([]need{here, grip, there, again}, got)
+	arranged, err := arrange([]need{here, again, grip, there}, got)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestFromDeprecatedFindsTheCurrentResults(t *testing.T) {
 		values = append(values, rows)
 	}
 	// Grip has no result of the current window; both lookbacks of the own Speed have its.
-	if diff := cmp.Diff([][]float32{{1}, {}, {2}, {1}}, values); diff != "" {
+	if diff := cmp.Diff([][]float32{{1}, {1}, {}, {2}}, values); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -71,6 +71,7 @@ func serve(t *testing.T, core *fakecore.Core, p *orca.Processor) serving {
 	t.Helper()
 	s := start(t, p)
 	s.Registration = await(t, core.Registered)
+	await(t, p.Registered()) // the answer has arrived
 	s.OrcaProcessorClient = fakecore.Dial(t, s.Registration.GetConnectionStr())
 	return s
 }
@@ -130,6 +131,10 @@ func execute(t *testing.T, to pb.OrcaProcessorClient, r *pb.ExecutionRequest) (m
 		if err != nil {
 			return results, err
 		}
-		results[result.GetAlgorithmResult().GetAlgorithm().GetName()] = result
+		name := result.GetAlgorithmResult().GetAlgorithm().GetName()
+		if results[name] != nil {
+			t.Errorf("two results of %s", name)
+		}
+		results[name] = result
 	}
 }

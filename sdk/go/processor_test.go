@@ -359,7 +359,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	var running, most atomic.Int32
 	full := make(chan struct{})
 	release := make(chan struct{})
-	orca.None(p, "Work", "1.0.0", lap, func(context.Context, *orca.Run) error {
+	work := func(context.Context, *orca.Run) error {
 		now := running.Add(1)
 		defer running.Add(-1)
 		for {
@@ -372,12 +372,14 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		}
 		<-release
 		return nil
-	})
+	}
+	orca.None(p, "Work", "1.0.0", lap, work)
+	orca.None(p, "MoreWork", "1.0.0", lap, work)
 	s := serve(t, core, p)
 	var group sync.WaitGroup
 	for range calls {
 		group.Go(func() {
-			if _, err := execute(t, s, request("Work", "Work")); err != nil {
+			if _, err := execute(t, s, request("Work", "MoreWork")); err != nil {
 				t.Error(err)
 			}
 		})

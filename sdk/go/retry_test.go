@@ -1,7 +1,6 @@
 package orca
 
 import (
-	"log/slog"
 	"testing"
 	"time"
 
@@ -10,8 +9,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	pb "github.com/orca-telemetry/orca/contract/go"
 )
 
 func TestPausesDoubleUpToTheLongest(t *testing.T) {
@@ -56,41 +53,5 @@ func TestCPUPercentIsAShareOfAllCPUs(t *testing.T) {
 	}
 	if diff := cmp.Diff([]float32{25, 0, 100, 0}, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestHealthTellsThePhase(t *testing.T) {
-	t.Parallel()
-	s := newService(nil, 1, nil, slog.New(slog.DiscardHandler))
-	type answer struct {
-		Status  pb.HealthCheckResponse_Status
-		Message string
-	}
-	var got []answer
-	ask := func() {
-		response, err := s.HealthCheck(t.Context(), &pb.HealthCheckRequest{Timestamp: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, answer{response.GetStatus(), response.GetMessage()})
-	}
-	ask()
-	s.serve()
-	ask()
-	s.drain()
-	ask()
-	s.serve() // registering again during a drain does not undo it
-	ask()
-	want := []answer{
-		{pb.HealthCheckResponse_STATUS_TRANSITIONING, "starting"},
-		{pb.HealthCheckResponse_STATUS_SERVING, ""},
-		{pb.HealthCheckResponse_STATUS_TRANSITIONING, "draining"},
-		{pb.HealthCheckResponse_STATUS_TRANSITIONING, "draining"},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if len(s.heard) != 1 {
-		t.Error("the health checks were not taken for heartbeats")
 	}
 }
