@@ -80,12 +80,6 @@ func (e *emission) unsure(ctx context.Context, err error) error {
 	return fmt.Errorf("gave up after %s: %w (--idempotency-key %s makes it safe to repeat)", e.timeout, err, e.key)
 }
 
-// timeUp reports whether err is that --timeout has passed, which the core may notice before this side does.
-func (e *emission) timeUp(ctx context.Context, err error) bool {
-	return e.timeout > 0 && (errors.Is(ctx.Err(), context.DeadlineExceeded) ||
-		errors.Is(err, context.DeadlineExceeded) || code(err) == codes.DeadlineExceeded)
-}
-
 // retryDelay is how long the core asks its clients to wait; 0 when it does not say.
 func retryDelay(err error) time.Duration {
 	r := (*refusal)(nil)

@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,13 +11,10 @@ import (
 
 // emission is one use of orca emit: what is emitted, and how its outcome is told.
 type emission struct {
-	shell   *shell
+	waiting
 	address string
 	window  *pb.Window
 	key     string
-	wait    bool
-	json    bool
-	timeout time.Duration
 }
 
 func (s *shell) emit() *cobra.Command {
@@ -28,7 +23,7 @@ func (s *shell) emit() *cobra.Command {
 	var span rangeFlags
 	var meta metaFlag
 	var windowType string
-	e := &emission{shell: s, window: &pb.Window{}}
+	e := &emission{waiting: waiting{shell: s}, window: &pb.Window{}}
 	c := &cobra.Command{
 		Use:   "emit",
 		Short: "Emit a window, and wait for what becomes of it if asked",
@@ -52,8 +47,7 @@ func (s *shell) emit() *cobra.Command {
 	c.Flags().StringVar(&e.window.Origin, "origin", "", "who emits it, in your own words (required)")
 	meta.add(c, "a field of its metadata")
 	c.Flags().StringVar(&e.key, "idempotency-key", "", "emit once only, however often this is repeated with the same `KEY`; default a fresh one")
-	c.Flags().BoolVar(&e.wait, "wait", false, "wait until the run is finished")
-	c.Flags().DurationVar(&e.timeout, "timeout", 30*time.Second, "give up after this long, the waiting included; 0 never does")
+	e.add(c)
 	at.add(c)
 	asJSON.add(c)
 	return c
@@ -75,8 +69,8 @@ func (e *emission) complete(c *cobra.Command, windowType string, span *rangeFlag
 	if e.window.Metadata, err = meta.parse(c); err != nil {
 		return err
 	}
-	if e.timeout < 0 {
-		return wrong(c, "--timeout %s: want a duration such as 30s, or 0 for none", e.timeout)
+	if err := e.check(c); err != nil {
+		return err
 	}
 	if e.key == "" {
 		e.key = rand.Text()
@@ -85,31 +79,19 @@ func (e *emission) complete(c *cobra.Command, windowType string, span *rangeFlag
 	return err
 }
 
-// emissionView is what orca emit prints as JSON. Run and nodes are there with --wait, in the order of settling.
-type emissionView struct {
-	ID     string     `json:"id"`
-	Status string     `json:"status"`
-	Run    *runView   `json:"run,omitempty"`
-	Nodes  []nodeView `json:"nodes,omitempty"`
-}
-
 func (e *emission) run(c *cobra.Command) error {
-	ctx := c.Context()
-	if e.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, e.timeout)
-		defer cancel()
-	}
+	ctx, cancel := e.limit(c.Context())
+	defer cancel()
 	core, answer, err := e.accept(ctx)
 	if err != nil {
 		return err
 	}
 	defer core.close()
 
-	v := emissionView{ID: answer.id, Status: word(answer.status, "")}
+	v := startedView{ID: answer.id, Status: word(answer.status, "")}
 	var waited error
 	if e.wait && answer.status == pb.WindowEmitStatus_PROCESSING_TRIGGERED {
-		waited = e.await(ctx, core, &v)
+		waited = e.await(ctx, core, 1, &v)
 	} else if !e.json {
 		e.say("window %s: %s", answer.id, e.meaning(answer))
 	}
@@ -135,8 +117,4 @@ func (e *emission) meaning(a answer) string {
 		return "accepted, and none of its algorithms can run"
 	}
 	return fmt.Sprintf("accepted, with the unknown status %s", a.status)
-}
-
-func (e *emission) say(format string, args ...any) {
-	fmt.Fprintln(e.shell.out, oneLine(fmt.Sprintf(format, args...)))
 }

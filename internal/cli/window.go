@@ -91,13 +91,17 @@ func (s *shell) printWindow(a *pb.GetWindowResponse) error {
 
 // nodeCells are a node's cells in the table of a run at position.
 func nodeCells(n nodeView, position int64) []string {
-	outcome := n.Outcome
-	if n.ProducedAt != 0 && n.ProducedAt != position {
-		outcome = fmt.Sprintf("%s (kept from position %d)", outcome, n.ProducedAt)
-	}
 	return []string{
-		n.Algorithm.String(), n.Algorithm.Processor, outcome, strconv.Itoa(int(n.Attempts)), valueText(n.result), shorten(oneLine(n.Reason), shownReason),
+		n.Algorithm.String(), n.Algorithm.Processor, outcomeText(n, position), strconv.Itoa(int(n.Attempts)), valueText(n.result), shorten(oneLine(n.Reason), shownReason),
 	}
+}
+
+// outcomeText is a node's outcome in the run at position, and where it comes from when a retry kept it. Position 0 is not known.
+func outcomeText(n nodeView, position int64) string {
+	if n.ProducedAt == 0 || position == 0 || n.ProducedAt == position {
+		return n.Outcome
+	}
+	return fmt.Sprintf("%s (kept from position %d)", n.Outcome, n.ProducedAt)
 }
 
 // runText is such as "revision 1 (emit), position 17, succeeded in 1.2s, 5 of 5 nodes settled".
