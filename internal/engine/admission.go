@@ -135,9 +135,6 @@ func (e *Engine) loaded(l *load) {
 		a.admitted = max(a.admitted, l.newest)
 	}
 	for _, r := range l.runs {
-		if r.position > a.newest {
-			e.stats.open.Add(1) // nobody has told of it yet
-		}
 		e.start(r)
 	}
 	a.newest = max(a.newest, a.admitted)
@@ -149,7 +146,7 @@ func (e *Engine) loaded(l *load) {
 	e.countOpen()
 }
 
-// countOpen puts right what commits of unknown outcome did to the count.
+// countOpen counts what a load brought that nobody has told of.
 func (e *Engine) countOpen() {
 	known := int64(len(e.active)+len(e.admission.tail)) + e.admission.unreadable
 	if e.admission.caughtUp() || e.stats.open.Load() < known {

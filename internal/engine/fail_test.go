@@ -150,7 +150,7 @@ func TestReasonsAreBounded(t *testing.T) {
 	if got := afterEnd(bubbled, node{}, 1).reason; len(got) > maxReason {
 		t.Errorf("the reason of an end has %d bytes", len(got))
 	}
-	if got := failureText(&orca.Result{Error: bubbled.Reason}, ""); len(got) > maxReason {
+	if got := failureText(&orca.Result{Failure: bubbled.Reason}, ""); len(got) > maxReason {
 		t.Errorf("the reason of a result has %d bytes", len(got))
 	}
 }

@@ -104,8 +104,8 @@ func (l *ledger) run(p orca.Position) record {
 // session is a core's access to a ledger, with a writer of its own that commits in the order of arrival.
 type session struct {
 	*ledger
-	// commitTime is how long the next commit takes; nil for no time.
-	commitTime func() time.Duration
+	// commitTime is how long the next commit takes, and answerTime how long it then takes to tell; nil for no time.
+	commitTime, answerTime func() time.Duration
 	// writeFault is asked for each write at its commit. With an error the write is reported as failed, and it is
 	// written nevertheless if kept; nil for no faults.
 	writeFault func(*write) (kept bool, err error)
@@ -178,12 +178,8 @@ func (s *session) serve(ctx context.Context) {
 
 // commit writes a batch and tells its owners, unless the core crashes before.
 func (s *session) commit(batch []*write) bool {
-	if s.commitTime != nil {
-		select {
-		case <-time.After(s.commitTime()):
-		case <-s.died:
-			return false
-		}
+	if !s.spend(s.commitTime) {
+		return false
 	}
 	s.mu.Lock()
 	if s.dead {
@@ -197,10 +193,26 @@ func (s *session) commit(batch []*write) bool {
 	}
 	s.ledger.mu.Unlock()
 	s.mu.Unlock()
+	if !s.spend(s.answerTime) {
+		return false
+	}
 	for _, answer := range answers {
 		answer()
 	}
 	return true
+}
+
+// spend lets time pass, unless the core crashes.
+func (s *session) spend(long func() time.Duration) bool {
+	if long == nil {
+		return true
+	}
+	select {
+	case <-time.After(long()):
+		return true
+	case <-s.died:
+		return false
+	}
 }
 
 func (s *session) apply(w *write) (answer func()) {

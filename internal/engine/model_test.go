@@ -48,11 +48,11 @@ type scenario struct {
 	// Fates of nodes, by position and place in the plan, both taken modulo the numbers drawn.
 	Fates [][]fate
 
-	MaxActiveRuns, MaxAttempts           int
-	RetryHandled                         bool
-	MaxUnsettled, MaxHeld                int64
-	Commit, Read, Request, BetweenAnswer time.Duration // at most
-	Seed                                 uint64
+	MaxActiveRuns, MaxAttempts                 int
+	RetryHandled                               bool
+	MaxUnsettled, MaxHeld                      int64
+	Commit, Tell, Read, Request, BetweenAnswer time.Duration // at most
+	Seed                                       uint64
 }
 
 type windowComes struct {

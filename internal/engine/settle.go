@@ -151,5 +151,5 @@ func (e *Engine) finish(r *run) {
 
 // weight of a result in the budget of unsettled bytes; one larger than the whole budget takes all of it.
 func (e *Engine) weight(r *orca.Result) int64 {
-	return min(int64(len(r.Encoded)+len(r.JSON)+len(r.Error)), e.cfg.MaxUnsettledBytes)
+	return min(int64(len(r.Encoded)+len(r.JSON)+len(r.Error)+len(r.Failure)), e.cfg.MaxUnsettledBytes)
 }

@@ -153,16 +153,18 @@ func TestSettlementsAreRepeatedUntilTheyAreDurable(t *testing.T) {
 // The end of a run is durable only with every outcome: what the ledger failed to write is not overtaken.
 func TestEndOfARunWaitsForASettlementThatFailed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := startCore(t, newLedger(), dag(t, "A", "q/B"), failSettlements(1, false), commitsTake(10*time.Millisecond))
+		c := startCore(t, newLedger(), dag(t, "A", "q/B", "r/C"), failSettlements(1, false), commitsTake(10*time.Millisecond))
 		p := c.emit()
-		calls := c.expect("1 p: A", "1 q: B")
+		calls := c.expect("1 p: A", "1 q: B", "1 r: C")
 		c.succeed(calls[0])
 		synctest.Wait()
 		c.succeed(calls[1])
-		c.pass(100 * time.Millisecond)
+		c.pass(10 * time.Millisecond) // the settlement of A fails
+		c.succeed(calls[2])           // as the ledger is held off
+		c.pass(90 * time.Millisecond)
 		c.check(p, "open") // and the ledger of the test looks whether an end comes with less than all
 		c.pass(time.Second)
-		c.check(p, "succeeded", "A succeeded 1", "B succeeded 1")
+		c.check(p, "succeeded", "A succeeded 1", "B succeeded 1", "C succeeded 1")
 		c.checkIdle()
 	})
 }
@@ -207,7 +209,7 @@ func TestWeightOfAResult(t *testing.T) {
 		want   int64
 	}{
 		{orca.Result{}, 0},
-		{orca.Result{Encoded: make([]byte, 5), JSON: "{}", Error: "{...}"}, 12},
+		{orca.Result{Encoded: make([]byte, 5), JSON: "{}", Error: "{...}", Failure: "no"}, 14},
 		{orca.Result{Encoded: make([]byte, 1000)}, 20},
 	} {
 		if got := e.weight(&test.result); got != test.want {
@@ -257,6 +259,19 @@ func TestResultsAreHeldWhileDependentsNeedThem(t *testing.T) {
 		c.answer(calls[1], orca.StatusHandledFailed, "no")
 		held(0) // C is skipped
 		c.checkIdle()
+	})
+}
+
+func TestHeldResultsAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		size := int64(len(encodedOf(1, idOf("A"))))
+		c := startCore(t, newLedger(), dag(t, "A", "B", "C", "D < A B C"), func(with *setUp) { with.MaxHeldBytes = 2 * size })
+		c.emit()
+		c.succeed(c.next("1 p: A B C"))
+		c.expect("1 p: D")
+		if got := c.Stats().HeldBytes; got != 2*size {
+			t.Errorf("%d bytes are held, want %d", got, 2*size)
+		}
 	})
 }
 

@@ -158,6 +158,7 @@ func (st *stage) startCore() {
 		with.MaxActiveRuns, with.MaxAttempts, with.RetryHandled = st.MaxActiveRuns, st.MaxAttempts, st.RetryHandled
 		with.MaxUnsettledBytes, with.MaxHeldBytes = st.MaxUnsettled, st.MaxHeld
 		with.session.commitTime = func() time.Duration { return st.dice.duration(st.Commit) }
+		with.session.answerTime = func() time.Duration { return st.dice.duration(st.Tell) }
 		with.session.writeFault, with.session.readFault = st.writeFault, st.readFault
 	})
 	st.core = c
