@@ -176,13 +176,13 @@ func TestEqualsTakeTurns(t *testing.T) {
 // one takes the work.
 func TestExactDefinitionIsPreferred(t *testing.T) {
 	inWorld(t, fleet.Config{MaxInFlight: 2}, func(t *testing.T, w *world) {
-		older, newer := w.serve("older:1"), w.serve("newer:1")
+		older, newer := w.serve("a-older:1"), w.serve("b-newer:1")
 		of := func(address string, definition byte) orca.Instance {
 			in := w.instance(address)
 			in.Algorithms[id("p", "A")] = orca.DefinitionHash{definition}
 			return in
 		}
-		w.sync(of("older:1", 7), of("newer:1", 1))
+		w.sync(of("a-older:1", 7), of("b-newer:1", 1))
 		for range 2 {
 			w.submit(1, "A")
 			w.next(newer)
@@ -260,8 +260,15 @@ func TestRestOfACallWaitsForItsInstance(t *testing.T) {
 // An instance that runs all of a call is preferred to an idle one that runs a part of it.
 func TestWholeInstanceIsPreferred(t *testing.T) {
 	inWorld(t, fleet.Config{}, func(t *testing.T, w *world) {
-		part, whole := w.serve("part:1"), w.serve("whole:1")
-		w.sync(w.instance("part:1", "A"), w.instance("whole:1", "A", "B"))
+		part, whole := w.serve("a-part:1"), w.serve("b-whole:1")
+		older := func(address string, names ...string) orca.Instance {
+			in := w.instance(address, names...)
+			for id := range in.Algorithms {
+				in.Algorithms[id] = orca.DefinitionHash{7}
+			}
+			return in
+		}
+		w.sync(older("a-part:1", "A"), older("b-whole:1", "A", "B"))
 		w.submit(1, "B")
 		w.next(whole)
 		w.submit(2, "A", "B")

@@ -76,12 +76,7 @@ func TestNothingBeginsAfterDrain(t *testing.T) {
 	for range 20 {
 		l := bufconn.Listen(1 << 16)
 		p := serve(t, l, "alpha:1")
-		go func() {
-			for a := range p.asked {
-				_ = a.stream.Send(resultOf(a.req.GetExecId(), "A", 1))
-				a.end(nil)
-			}
-		}()
+		p.answerAll(t)
 		f := fleet.New(fleet.Config{DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) })}})
 		stop := run(t, f)
 		f.Sync([]orca.Instance{{
@@ -125,8 +120,6 @@ func TestNothingBeginsAfterDrain(t *testing.T) {
 		}
 		submitters.Wait()
 		stop()
-		p.server.Stop()
-		close(p.asked)
 	}
 }
 

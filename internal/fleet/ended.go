@@ -45,7 +45,9 @@ func (p *pool) putBack(r *request, e end) orca.CallEndKind {
 	case codes.ResourceExhausted:
 		return p.refused(r)
 	case codes.Unimplemented:
-		r.instance.deny(r.part.algorithms)
+		if r.registrations == r.instance.registrations {
+			r.instance.deny(r.part.algorithms)
+		}
 	}
 	p.queue.push(r.part)
 	return 0

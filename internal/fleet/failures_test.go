@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
@@ -401,7 +402,7 @@ func TestCodesThatConcernAlgorithms(t *testing.T) {
 		codes.Internal: orca.EndFailed, codes.Unknown: orca.EndFailed, codes.DeadlineExceeded: orca.EndFailed,
 		codes.Canceled: orca.EndFailed, codes.PermissionDenied: orca.EndFailed, codes.FailedPrecondition: orca.EndFailed,
 		codes.Aborted: orca.EndFailed, codes.OutOfRange: orca.EndFailed, codes.DataLoss: orca.EndFailed,
-		codes.AlreadyExists: orca.EndFailed, codes.Unauthenticated: orca.EndFailed,
+		codes.AlreadyExists: orca.EndFailed, codes.Unauthenticated: orca.EndFailed, 99: orca.EndFailed,
 	}
 	for code, kind := range kinds {
 		t.Run(code.String(), func(t *testing.T) {
@@ -435,5 +436,41 @@ func TestUnreadableMessage(t *testing.T) {
 			Ends:    []ending{{Kind: orca.EndBroken, Missing: []string{"A", "C"}}},
 		})
 		w.wantState("alpha:1", orca.Serving)
+	})
+}
+
+// What a processor says is passed on as text that is short and valid, whatever it was.
+func TestWordsOfProcessors(t *testing.T) {
+	inWorld(t, fleet.Config{}, func(t *testing.T, w *world) {
+		words := "bad \xff and \x00" + strings.Repeat("x", 1<<16)
+		p := w.serve("alpha:1")
+		w.sync(w.instance("alpha:1", "A"))
+		c := w.submit(1, "A")
+		a := w.next(p)
+		name := strings.Repeat("N", 1<<16)
+		a.send(t, resultOf(name, name, 1))
+		a.answer(t, name, 1)
+		a.end(status.Error(codes.Internal, words))
+		reasons := []string{c.wait().Ends[0].reason}
+		p.answerHealth(func(context.Context) (*pb.HealthCheckResponse, error) {
+			return &pb.HealthCheckResponse{Message: words[6:]}, nil
+		})
+		time.Sleep(5 * time.Second)
+		w.wantState("alpha:1", orca.NotServing)
+		reasons = append(reasons, w.fleet.Status()[0].Instances[0].Reason)
+		p.answerHealth(func(context.Context) (*pb.HealthCheckResponse, error) {
+			return nil, status.Error(codes.Internal, words)
+		})
+		time.Sleep(5 * time.Second)
+		w.wantState("alpha:1", orca.Unreachable)
+		reasons = append(reasons, w.fleet.Status()[0].Instances[0].Reason)
+		for _, reason := range reasons {
+			if !utf8.ValidString(reason) || strings.Contains(reason, "\x00") || len(reason) > 2000 || !strings.Contains(reason, "bytes)") {
+				t.Errorf("the reason has %d bytes and is not valid: %.100q", len(reason), reason)
+			}
+		}
+		if log := w.logged.String(); len(log) > 20_000 {
+			t.Errorf("the log has %d bytes", len(log))
+		}
 	})
 }

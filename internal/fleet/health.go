@@ -121,7 +121,7 @@ func (in *instance) silent(err error) (changed bool) {
 	if in.state == orca.Serving && in.failures < failuresToUnreachable {
 		return false
 	}
-	return in.setState(orca.Unreachable, "the health check failed: "+status.Convert(err).Message())
+	return in.setState(orca.Unreachable, "the health check failed: "+said(status.Convert(err).Message()))
 }
 
 // answered takes the answer to a health check. The pool's lock is held.
@@ -132,7 +132,7 @@ func (in *instance) answered(answer *pb.HealthCheckResponse) (changed bool) {
 	if s := answer.GetStatus(); s != pb.HealthCheckResponse_STATUS_SERVING {
 		reason := fmt.Sprintf("it answers health checks with %v", s)
 		if m := answer.GetMessage(); m != "" {
-			reason += ": " + m
+			reason += ": " + said(m)
 		}
 		return in.setState(orca.NotServing, reason)
 	}

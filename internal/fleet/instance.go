@@ -30,6 +30,8 @@ type instance struct {
 	denied       map[orca.AlgorithmID]bool
 	runtime      string
 	registeredAt orca.Time
+	// registrations since the core started; a request that went out before the last of them says nothing of it.
+	registrations uint64
 
 	state    orca.InstanceState
 	reason   string    // why it is not serving
@@ -51,18 +53,29 @@ type instance struct {
 func newInstance(p *pool, a orca.Instance) *instance {
 	in := &instance{
 		pool: p, address: a.Address, connection: a.Connection, kick: make(chan struct{}, 1),
-		state: orca.Connecting, reason: "it has not answered yet",
+		state: orca.Connecting, reason: "it has not answered yet", limit: p.fleet.cfg.MaxInFlight,
 	}
 	in.take(a)
 	return in
 }
 
-// take makes an announcement the instance's own. Often it has just been started, perhaps with other limits, so what it
-// refused before does not count any more. The pool's lock is held.
+// take makes an announcement the instance's own. The pool's lock is held.
 func (in *instance) take(a orca.Instance) {
 	in.algorithms, in.runtime, in.registeredAt = a.Algorithms, a.Runtime, a.RegisteredAt
+}
+
+// forgive forgets what the instance refused, and has it checked at once: it has registered, so often it has just been
+// started, perhaps with other limits. The pool's lock is held.
+func (in *instance) forgive() {
+	in.registrations++
 	in.denied = nil
+	in.pool.announcements++
 	in.limit, in.calm = in.pool.fleet.cfg.MaxInFlight, 0
+	in.releaseReserved()
+	if in.conn != nil {
+		in.conn.ResetConnectBackoff()
+	}
+	token(in.kick)
 }
 
 // announce takes a repeated announcement, if it is a new one, and has the instance checked at once. The pool's lock is
@@ -72,11 +85,7 @@ func (in *instance) announce(a orca.Instance) {
 		return
 	}
 	in.take(a)
-	in.releaseReserved()
-	if in.conn != nil {
-		in.conn.ResetConnectBackoff()
-	}
-	token(in.kick)
+	in.forgive()
 }
 
 // retire keeps new requests away for good. The connection is closed when those under way have ended. The pool's lock

@@ -31,6 +31,8 @@ type request struct {
 	execID   string
 	// served is the instance's last SERVING before the request took its place; sent is zero until it goes out.
 	served, sent orca.Time
+	// registrations of the instance when the request took its place.
+	registrations uint64
 	// missing algorithms have no result yet.
 	missing []orca.AlgorithmID
 	// unreadable says what was wrong with the results that could not be read.
@@ -41,7 +43,7 @@ type request struct {
 // newRequest makes the request for a part that was given a place. The pool's lock is held.
 func newRequest(p *pool, in *instance, pt *part) *request {
 	r := &request{
-		pool: p, instance: in, conn: in.conn, part: pt, execID: p.fleet.execs.new(), served: in.served,
+		pool: p, instance: in, conn: in.conn, part: pt, execID: p.fleet.execs.new(), served: in.served, registrations: in.registrations,
 		missing: make([]orca.AlgorithmID, len(pt.algorithms)),
 	}
 	for i, a := range pt.algorithms {
@@ -143,12 +145,12 @@ func (r *request) receive(ctx, timed context.Context, stream grpc.ClientStream, 
 func (r *request) read(answer *pb.ExecutionResult) (orca.AlgorithmID, orca.Result, bool) {
 	execID, name, version, message := wire.AnswerOf(answer)
 	if execID != r.execID {
-		r.drop("it is for another execution", "exec_id", execID, "asked", r.execID)
+		r.drop("it is for another execution", "exec_id", said(execID), "asked", r.execID)
 		return orca.AlgorithmID{}, orca.Result{}, false
 	}
 	i := slices.IndexFunc(r.missing, func(id orca.AlgorithmID) bool { return id.Name == name && id.Version == version })
 	if i < 0 {
-		r.drop("the algorithm was not asked for, or has its result already", "algorithm", name+" "+version)
+		r.drop("the algorithm was not asked for, or has its result already", "algorithm", said(name+" "+version))
 		return orca.AlgorithmID{}, orca.Result{}, false
 	}
 	id := r.missing[i]
@@ -188,9 +190,9 @@ func (r *request) log() *slog.Logger {
 func (r *request) classify(ctx context.Context, err error) end {
 	cfg := &r.pool.fleet.cfg
 	s := status.Convert(err)
-	e := end{code: s.Code(), reason: fmt.Sprintf("the processor at %s answered %v: %s", r.instance.address, s.Code(), s.Message())}
+	e := end{code: s.Code(), reason: fmt.Sprintf("the processor at %s answered %v: %s", r.instance.address, s.Code(), said(s.Message()))}
 	if e.code == codes.Unavailable { // gRPC's own word for a connection that was refused or lost
-		e.reason = fmt.Sprintf("the processor at %s is not available: %s", r.instance.address, s.Message())
+		e.reason = fmt.Sprintf("the processor at %s is not available: %s", r.instance.address, said(s.Message()))
 	}
 	timedOut := errors.Is(context.Cause(ctx), errTimeout)
 	switch {
@@ -214,6 +216,15 @@ func (r *request) classify(ctx context.Context, err error) end {
 		e.kind = orca.EndFailed
 	}
 	return e
+}
+
+// said returns what a processor said as text for people: short, and valid wherever it is stored.
+func said(text string) string {
+	const most = 1000 // bytes
+	if len(text) > most {
+		text = fmt.Sprintf("%s… (%d bytes)", text[:most], len(text))
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
 }
 
 // ownLimit reports whether a result exceeded the receive limit of this side. grpc-go gives that the code, and even the

@@ -353,8 +353,10 @@ func requestWithDependency(legacy bool) *pb.ExecutionRequest {
 		}}}},
 	}
 	if legacy {
-		req.Algorithms = []*pb.Algorithm{b}
-		req.AlgorithmResults = []*pb.AlgorithmResult{{Algorithm: a, Result: result, Window: window}}
+		req.Algorithms = []*pb.Algorithm{b} //nolint:staticcheck // deprecated, and read by old processors
+		req.AlgorithmResults = []*pb.AlgorithmResult{ //nolint:staticcheck // deprecated, and read by old processors
+			{Algorithm: a, Result: result, Window: window},
+		}
 	}
 	return req
 }

@@ -133,16 +133,7 @@ func TestRestartsUnderLoad(t *testing.T) {
 	run(t, f)
 	serveAll := func(l net.Listener) *processor {
 		p := serve(t, l, l.Addr().String())
-		go func() {
-			for a := range p.asked {
-				_ = a.stream.Send(resultOf(a.req.GetExecId(), "A", 1)) // fails when the processor was killed
-				a.end(nil)
-			}
-		}()
-		t.Cleanup(func() {
-			p.server.Stop()
-			close(p.asked)
-		})
+		p.answerAll(t)
 		return p
 	}
 	var announced []orca.Instance
