@@ -72,9 +72,7 @@ func (in *instance) forgive() {
 	in.pool.announcements++
 	in.limit, in.calm = in.pool.fleet.cfg.MaxInFlight, 0
 	in.releaseReserved()
-	if in.conn != nil {
-		in.conn.ResetConnectBackoff()
-	}
+	// The connection's backoff is short enough to be waited for; setting it back races with a dial in grpc-go.
 	token(in.kick)
 }
 

@@ -353,7 +353,7 @@ func requestWithDependency(legacy bool) *pb.ExecutionRequest {
 		}}}},
 	}
 	if legacy {
-		req.Algorithms = []*pb.Algorithm{b} //nolint:staticcheck // deprecated, and read by old processors
+		req.Algorithms = []*pb.Algorithm{b}           //nolint:staticcheck // deprecated, and read by old processors
 		req.AlgorithmResults = []*pb.AlgorithmResult{ //nolint:staticcheck // deprecated, and read by old processors
 			{Algorithm: a, Result: result, Window: window},
 		}

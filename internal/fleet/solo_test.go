@@ -145,6 +145,7 @@ func TestReservedCallOutlivesItsInstance(t *testing.T) {
 				for c.open() {
 					w.next(beta).succeed(t)
 				}
+				w.idle(alpha, beta)
 				wantOutcome(t, c, outcome{Results: map[string]float64{"A": 0}})
 			})
 		})
