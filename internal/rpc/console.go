@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -139,11 +140,11 @@ func (s *consoleService) GetWindow(ctx context.Context, msg *pb.GetWindowRequest
 	}
 	window, err := s.cfg.Ledger.Window(ctx, id)
 	if err != nil {
-		return nil, s.named(err, msg.GetId())
+		return nil, s.noWindow(err, msg.GetId())
 	}
 	run, err := s.cfg.Ledger.Run(ctx, id, int(msg.GetRevision()))
 	if err != nil {
-		return nil, s.named(err, msg.GetId())
+		return nil, s.noRevision(err, window, msg.GetRevision())
 	}
 	info, err := s.windowInfo(window)
 	if err != nil {
@@ -162,9 +163,13 @@ func (s *consoleService) WatchWindow(msg *pb.WatchWindowRequest, stream grpc.Ser
 	if err != nil {
 		return err
 	}
+	window, err := s.cfg.Ledger.Window(ctx, id)
+	if err != nil {
+		return s.noWindow(err, msg.GetId())
+	}
 	run, err := s.cfg.Ledger.Run(ctx, id, int(msg.GetRevision()))
 	if err != nil {
-		return s.named(err, msg.GetId())
+		return s.noRevision(err, window, msg.GetRevision())
 	}
 	changed, stop := s.cfg.Engine.Watch(run.Run.Position)
 	defer stop()
@@ -209,10 +214,18 @@ func (s *consoleService) sendSettled(run orca.RunRecord, sent map[string]bool, s
 	return true, stream.Send(&pb.WatchWindowResponse{Event: &pb.WatchWindowResponse_Finished{Finished: finished}})
 }
 
-// named puts the id that the client knows into a NotFound of the ledger.
-func (s *consoleService) named(err error, id string) error {
-	if isNotFound(err) {
-		return orca.Errorf(orca.NotFound, "there is no such window or revision: %s: %v", id, err)
+// noWindow says in the client's words that the ledger does not find a window.
+func (s *consoleService) noWindow(err error, id string) error {
+	if errors.Is(err, orca.NotFound) {
+		return orca.Errorf(orca.NotFound, "there is no window %q", id)
+	}
+	return err
+}
+
+// noRevision says in the client's words that the ledger does not find a run of a window.
+func (s *consoleService) noRevision(err error, w orca.WindowRecord, revision int32) error {
+	if errors.Is(err, orca.NotFound) {
+		return orca.Errorf(orca.NotFound, "window %s has no revision %d; the newest is %d", s.ids.text(w.ID), revision, w.Newest.Revision)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime/debug"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -33,13 +34,15 @@ var codeOf = []struct {
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 }
 
-// status returns the gRPC status of an error of ours; one that is a status already stays as it is.
+// status returns the gRPC status of an error of ours; one that is a status already stays as it is, but for its length.
 func (g guard) status(method string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := status.FromError(err); ok {
-		return err
+	if s, ok := status.FromError(err); ok {
+		p := s.Proto()
+		p.Message = cut(p.GetMessage())
+		return status.ErrorProto(p)
 	}
 	for _, row := range codeOf {
 		if !errors.Is(err, row.kind) {
@@ -48,18 +51,40 @@ func (g guard) status(method string, err error) error {
 		if row.code == codes.ResourceExhausted {
 			return exhausted(err)
 		}
-		return status.Error(row.code, err.Error())
+		return status.Error(row.code, cut(err.Error()))
 	}
 	g.log.Error("a request failed", "method", method, "error", err)
 	return status.Error(codes.Internal, "internal error; the core's log says more")
 }
 
 func exhausted(err error) error {
-	s := status.New(codes.ResourceExhausted, err.Error())
+	s := status.New(codes.ResourceExhausted, cut(err.Error()))
 	if with, detailErr := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)}); detailErr == nil {
 		s = with
 	}
 	return s.Err()
+}
+
+// maxStatusText bounds the text of a status, in bytes of the HTTP/2 header that it travels in; many clients take no
+// more than 8 KiB of headers.
+const maxStatusText = 4 << 10
+
+// cut shortens a text that would be too long for its header, where a byte that is not plain ASCII takes three.
+func cut(text string) string {
+	const more = "…"
+	size, fits := 0, 0 // fits: how much of the text leaves room for the mark
+	for i := range len(text) {
+		if size <= maxStatusText-3*len(more) && utf8.RuneStart(text[i]) {
+			fits = i
+		}
+		if size++; text[i] < ' ' || text[i] > '~' || text[i] == '%' {
+			size += 2
+		}
+	}
+	if size <= maxStatusText {
+		return text
+	}
+	return text[:fits] + more
 }
 
 func stack() []byte { return debug.Stack() }

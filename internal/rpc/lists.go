@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -47,10 +46,15 @@ func (s *consoleService) ListWindows(ctx context.Context, msg *pb.ListWindowsReq
 		found = found[:size]
 		out.PageToken = token(found[size-1].ID)
 	}
-	for _, w := range found {
+	var room pageBytes
+	for i, w := range found {
 		info, err := s.windowInfo(w)
 		if err != nil {
 			return nil, err
+		}
+		if !room.take(info) {
+			out.PageToken = token(found[i-1].ID)
+			break
 		}
 		out.Windows = append(out.Windows, info)
 	}
@@ -117,9 +121,14 @@ func instant(t *timestamppb.Timestamp) orca.Time {
 	return orca.TimeOf(t.AsTime())
 }
 
-// maxScannedPages bounds how many pages of the ledger one ListResults reads for its metadata filter; the answer then
-// has fewer results than asked for, and a token to go on.
-const maxScannedPages = 20
+const (
+	// maxScannedPages bounds how many pages of the ledger one ListResults reads for its metadata filter; the answer then
+	// has fewer results than asked for, and a token to go on.
+	maxScannedPages = 20
+	// firstRead is how many results are read at first, then more each time: of large results few are needed to fill a
+	// page, and the others would be read in vain.
+	firstRead = 16
+)
 
 func (s *consoleService) ListResults(ctx context.Context, msg *pb.ListResultsRequest) (*pb.ListResultsResponse, error) {
 	algorithm, err := s.algorithm(msg.GetProcessor(), msg.GetName(), msg.GetVersion())
@@ -135,9 +144,10 @@ func (s *consoleService) ListResults(ctx context.Context, msg *pb.ListResultsReq
 		return nil, err
 	}
 	size := pageSize(msg.GetPageSize())
-	q := orca.ResultQuery{Algorithm: algorithm, From: from, To: to, Failed: msg.GetIncludeFailed(), Before: before, Limit: size}
+	q := orca.ResultQuery{Algorithm: algorithm, From: from, To: to, Failed: msg.GetIncludeFailed(), Before: before, Limit: min(firstRead, size)}
 	out := &pb.ListResultsResponse{}
-	for range maxScannedPages {
+	var room pageBytes
+	for scanned := 0; scanned < maxScannedPages*size; {
 		records, err := s.cfg.Ledger.History(ctx, q)
 		if err != nil {
 			return nil, err
@@ -154,17 +164,22 @@ func (s *consoleService) ListResults(ctx context.Context, msg *pb.ListResultsReq
 			if err != nil {
 				return nil, err
 			}
+			if !room.take(info) {
+				out.PageToken = token(*q.Before)
+				return out, nil
+			}
 			out.Results = append(out.Results, info)
 			if len(out.Results) == size {
 				out.PageToken = token(r.Key())
 				return out, nil
 			}
+			q.Before = new(r.Key())
 		}
-		if len(records) < size {
+		if len(records) < q.Limit {
 			return out, nil
 		}
-		key := records[len(records)-1].Key()
-		q.Before = &key
+		scanned += len(records)
+		q.Before, q.Limit = new(records[len(records)-1].Key()), min(4*q.Limit, size)
 	}
 	out.PageToken = token(*q.Before)
 	return out, nil
@@ -201,5 +216,3 @@ func (s *consoleService) algorithm(processor, name, version string) (orca.Algori
 	}
 	return orca.AlgorithmID{}, orca.Errorf(orca.NotFound, "no algorithm %s %s was ever announced", name, version)
 }
-
-func isNotFound(err error) bool { return errors.Is(err, orca.NotFound) }

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
@@ -11,7 +13,23 @@ import (
 const (
 	defaultPage = 100
 	largestPage = 1000
+	// maxPageBytes is about what the rows of a page of windows or results come to; a page has at least one, whatever its
+	// size.
+	maxPageBytes = 4 << 20
 )
+
+// pageBytes is what the rows of a page come to so far.
+type pageBytes int
+
+// take adds a row, and reports false for one that would be too much.
+func (b *pageBytes) take(row proto.Message) bool {
+	size := proto.Size(row)
+	if *b > 0 && int(*b)+size > maxPageBytes {
+		return false
+	}
+	*b += pageBytes(size)
+	return true
+}
 
 func pageSize(asked int32) int {
 	switch {

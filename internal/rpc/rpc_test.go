@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -156,6 +157,144 @@ func TestPaging(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"A", "B"}, algorithms); diff != "" {
 		t.Errorf("algorithms (-want +got):\n%s", diff)
+	}
+}
+
+// A page of large rows ends before it is large itself, has at least one row, and leaves out none.
+func TestPagesAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	core := orcatest.Start(t)
+	const mib = 1 << 20
+	sizes := []int{1, 1, 3 * mib, 3 * mib, 1, 1, 6 * mib, 1, 1}
+	algorithm := orcatest.Define("W", "A")
+	algorithm.ResultType = pb.ResultType_STRUCT
+	core.Processor("p", orcatest.Algorithm{
+		Algorithm: algorithm,
+		Run: func(_ context.Context, req *pb.ExecutionRequest, _ *pb.ExecuteAlgorithm) (*pb.Result, error) {
+			size := len(req.GetWindow().GetMetadata().GetFields()["payload"].GetStringValue())
+			s, err := structpb.NewStruct(map[string]any{"payload": strings.Repeat("x", size)})
+			r := orcatest.Value(0)
+			r.ResultData = &pb.Result_StructValue{StructValue: s}
+			return r, err
+		},
+	})
+	for i, size := range slices.Backward(sizes) { // the newest come first
+		id, _ := core.Emit(orcatest.Window("W", "1.0.0", len(sizes)-i, map[string]any{"payload": strings.Repeat("x", size)}))
+		core.Wait(id)
+	}
+	var windows, results [][]int // the sizes in each page
+	for token := ""; ; {
+		page, err := core.ListWindows(t.Context(), &pb.ListWindowsRequest{PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []int
+		for _, w := range page.GetWindows() {
+			rows = append(rows, len(w.GetWindow().GetMetadata().GetFields()["payload"].GetStringValue()))
+		}
+		windows = append(windows, rows)
+		if token = page.GetPageToken(); token == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([][]int{{1, 1, 3 * mib}, {3 * mib, 1, 1}, {6 * mib}, {1, 1}}, windows); diff != "" {
+		t.Errorf("windows (-want +got):\n%s", diff)
+	}
+	for token := ""; ; {
+		page, err := core.ListResults(t.Context(), &pb.ListResultsRequest{PageToken: token, Name: "A", Version: "1.0.0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []int
+		for _, r := range page.GetResults() {
+			rows = append(rows, len(r.GetNode().GetResult().GetStructValue().GetFields()["payload"].GetStringValue()))
+		}
+		results = append(results, rows)
+		if token = page.GetPageToken(); token == "" {
+			break
+		}
+	}
+	// A result comes with its window, so that 3 MiB of payload are 6 MiB in a row.
+	if diff := cmp.Diff([][]int{{1, 1}, {3 * mib}, {3 * mib}, {1, 1}, {6 * mib}, {1, 1}}, results); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+}
+
+// A list that is longer than what is read of the ledger at once is whole, in pages of any size.
+func TestLongResultList(t *testing.T) {
+	t.Parallel()
+	core := orcatest.Start(t)
+	core.Processor("p", orcatest.Algorithm{Algorithm: orcatest.Define("W", "A")})
+	var want []string
+	for i := range 100 {
+		id, _ := core.Emit(orcatest.Window("W", "1.0.0", i, map[string]any{"even": i%2 == 0}))
+		want = append([]string{id}, want...)
+	}
+	for _, id := range want {
+		core.Wait(id)
+	}
+	even, err := structpb.NewStruct(map[string]any{"even": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int32{0, 1, 7, 16, 90, 1000} {
+		for _, filter := range []*structpb.Struct{nil, even} {
+			wanted := want
+			if filter != nil {
+				wanted = nil
+				for i := 1; i < len(want); i += 2 {
+					wanted = append(wanted, want[i])
+				}
+			}
+			var got []string
+			for token := ""; ; {
+				page, err := core.ListResults(t.Context(), &pb.ListResultsRequest{
+					PageSize: size, PageToken: token, Name: "A", Version: "1.0.0", Metadata: filter,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range page.GetResults() {
+					got = append(got, r.GetWindowId())
+				}
+				if token = page.GetPageToken(); token == "" {
+					break
+				}
+			}
+			if diff := cmp.Diff(wanted, got); diff != "" {
+				t.Errorf("pages of %d, filter %v (-want +got):\n%s", size, filter, diff)
+			}
+		}
+	}
+}
+
+// What is not there is named as the client named it, with what there is.
+func TestWindowAndRevisionThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	core := orcatest.Start(t)
+	core.Processor("p", orcatest.Algorithm{Algorithm: orcatest.Define("W", "A")})
+	id, _ := core.Emit(orcatest.Window("W", "1.0.0", 0, nil))
+	tag, _, _ := strings.Cut(id, "-")
+	for _, test := range []struct {
+		id       string
+		revision int32
+		want     string
+	}{
+		{id, 7, "window " + id + " has no revision 7; the newest is 1"},
+		{id, -1, "window " + id + " has no revision -1; the newest is 1"},
+		{tag + "-99", 0, `there is no window "` + tag + `-99"`},
+		{tag + "-99", 2, `there is no window "` + tag + `-99"`},
+	} {
+		_, err := core.GetWindow(t.Context(), &pb.GetWindowRequest{Id: test.id, Revision: test.revision})
+		stream, watched := core.WatchWindow(t.Context(), &pb.WatchWindowRequest{Id: test.id, Revision: test.revision})
+		if watched == nil {
+			_, watched = stream.Recv()
+		}
+		for _, got := range []error{err, watched} {
+			if status.Code(got) != codes.NotFound || status.Convert(got).Message() != test.want {
+				t.Errorf("%s %d:\n got %v\nwant %s", test.id, test.revision, got, test.want)
+			}
+		}
 	}
 }
 
