@@ -44,11 +44,15 @@ type Addresses struct {
 // or a part of it fails.
 func Run(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(Addresses)) error {
 	cfg = cfg.WithDefaults()
+	a, err := newAccess(cfg, log)
+	if err != nil {
+		return err
+	}
 	l, err := listen(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	c, err := newCore(ctx, cfg, log, l)
+	c, err := newCore(ctx, cfg, log, l, a)
 	if err != nil {
 		return errors.Join(err, l.close())
 	}
@@ -98,6 +102,7 @@ type core struct {
 	cfg       config.Config
 	log       *slog.Logger
 	listeners listeners
+	access    access
 	store     *sqlite.Store
 	registry  *registry.Registry
 	fleet     *fleet.Fleet
@@ -106,12 +111,12 @@ type core struct {
 	readiness *readiness
 }
 
-func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listeners) (*core, error) {
+func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listeners, a access) (*core, error) {
 	path, err := config.SQLitePath(cfg.Store)
 	if err != nil {
 		return nil, err
 	}
-	c := &core{cfg: cfg, log: log, listeners: l}
+	c := &core{cfg: cfg, log: log, listeners: l, access: a}
 	if c.store, err = sqlite.Open(ctx, path, sqlite.Config{IdempotencyTTL: cfg.IdempotencyTTL, Logger: log}); err != nil {
 		return nil, err
 	}
@@ -144,6 +149,7 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 		Registry: c.registry, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
 		Version: Version(), Store: "sqlite:" + path, StartedAt: time.Now(),
 		MaxMessageSize: int(cfg.MaxMessageSize), Ready: c.readiness.err,
+		TLS: c.access.tls, Authorize: c.access.authorize,
 	})
 	return err
 }
@@ -193,5 +199,6 @@ func (c *core) serveHTTP(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	return httpapi.Serve(ctx, c.listeners.http, httpapi.New(httpapi.Config{Ready: c.readiness.err, Metrics: c.metrics()}))
+	h := httpapi.New(httpapi.Config{Ready: c.readiness.err, Metrics: c.metrics(), Authorize: c.access.authorize})
+	return httpapi.Serve(ctx, c.access.overTLS(c.listeners.http), h, c.log)
 }

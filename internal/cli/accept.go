@@ -49,7 +49,7 @@ func (e *emission) accept(ctx context.Context) (*core, answer, error) {
 
 // offer gives the window to the core once.
 func (e *emission) offer(ctx context.Context) (*core, answer, error) {
-	core, err := dial(ctx, e.address)
+	core, err := dial(ctx, e.core)
 	if err != nil {
 		return nil, answer{}, err
 	}
@@ -75,7 +75,7 @@ func (e *emission) unsure(ctx context.Context, err error) error {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("the core at %s gave no answer", e.address)
+		err = fmt.Errorf("the core at %s gave no answer", e.core.address)
 	}
 	return fmt.Errorf("gave up after %s: %w (--idempotency-key %s makes it safe to repeat)", e.timeout, err, e.key)
 }

@@ -50,7 +50,8 @@ func TestNoCore(t *testing.T) {
 	page := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(page.Close)
 	address := page.Listener.Addr().String()
-	compare(t, "an HTTP server", said{1, "", "orca: what listens at " + address + " does not answer as a core does on its gRPC port" + advice},
+	compare(t, "an HTTP server", said{1, "", "orca: what listens at " + address + " does not answer as a core does on its gRPC port" +
+		strings.TrimSpace(advice) + "; if it speaks TLS, write grpcs://" + address + "\n"},
 		orca(t, address, "status"))
 }
 
@@ -77,7 +78,7 @@ func TestWhereTheCoreIs(t *testing.T) {
 			t.Errorf("%s: exit %d, stderr %q; want exit %d", test.name, got.Code, got.Err, test.code)
 		}
 	}
-	compare(t, "wrong variable", said{2, "", "orca: ORCA_CORE \"here\": want host:port or grpc://host:port, such as 127.0.0.1:33670 (see \"orca status --help\")\n"},
+	compare(t, "wrong variable", said{2, "", "orca: ORCA_CORE \"here\": want host:port, grpc://host:port or grpcs://host:port, such as 127.0.0.1:33670 (see \"orca status --help\")\n"},
 		orca(t, "here", "status"))
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,7 +15,6 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
@@ -33,59 +30,43 @@ const (
 
 // core is a connection to a core, for one verb.
 type core struct {
-	address string
+	target
 	conn    *grpc.ClientConn
 	console pb.OrcaConsoleClient
 	windows pb.OrcaCoreClient
-	// dialed is how the last attempt to reach the address went; nil before the first has ended.
+	// dialed is how the last attempt to reach the address went, TLS included; nil before the first has ended.
 	dialed atomic.Pointer[dialResult]
 }
 
 type dialResult struct{ err error }
 
-// coreFlag is the flag that says where the core is.
-type coreFlag struct{ address string }
-
-func (f *coreFlag) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.address, "core", defaultCore, "address of the core, `host:port`; also in ORCA_CORE")
-}
-
-// resolve returns the address to dial: the flag's, else the variable's, else the default.
-func (f *coreFlag) resolve(c *cobra.Command, getenv func(string) string) (string, error) {
-	text, from := f.address, "--core"
-	if env := getenv("ORCA_CORE"); env != "" && !c.Flags().Changed("core") {
-		text, from = env, "ORCA_CORE"
-	}
-	address := strings.TrimPrefix(text, "grpc://")
-	_, port, err := net.SplitHostPort(address)
-	if _, notPort := strconv.ParseUint(port, 10, 16); err != nil || notPort != nil {
-		return "", wrong(c, "%s %q: want host:port or grpc://host:port, such as %s", from, text, defaultCore)
-	}
-	return address, nil
-}
-
-// open connects to the core that a verb's flag names.
+// open connects to the core that a verb's flags name.
 func (s *shell) open(c *cobra.Command, f *coreFlag) (*core, error) {
-	address, err := f.resolve(c, s.getenv)
+	at, err := f.resolve(c, s.getenv)
 	if err != nil {
 		return nil, err
 	}
-	return dial(c.Context(), address)
+	return dial(c.Context(), at)
 }
 
 // dial connects to a core, or says why there is none. The caller closes it.
-func dial(ctx context.Context, address string) (*core, error) {
-	c := &core{address: address}
-	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+func dial(ctx context.Context, at target) (*core, error) {
+	c := &core{target: at}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(c.transport()),
 		grpc.WithContextDialer(c.dialTCP),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: connectTimeout,
-		}))
+		}),
+	}
+	if at.token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(bearer(at.token)))
+	}
+	conn, err := grpc.NewClient("passthrough:///"+at.address, options...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", address, err)
+		return nil, fmt.Errorf("connect to %s: %w", at.address, err)
 	}
 	c.conn, c.console, c.windows = conn, pb.NewOrcaConsoleClient(conn), pb.NewOrcaCoreClient(conn)
 	if err := c.connect(ctx); err != nil {
@@ -131,8 +112,13 @@ func (c *core) unreachable() error {
 	switch {
 	case dialed == nil:
 		return &unreachable{fmt.Sprintf("no core answers at %s within %s", c.address, connectTimeout) + advice}
+	case dialed.err == nil && c.tls == nil:
+		return &unreachable{fmt.Sprintf("what listens at %s does not answer as a core does on its gRPC port", c.address) + advice +
+			`; if it speaks TLS, write grpcs://` + c.address}
 	case dialed.err == nil:
 		return &unreachable{fmt.Sprintf("what listens at %s does not answer as a core does on its gRPC port", c.address) + advice}
+	case errors.As(dialed.err, new(*handshakeError)):
+		return c.noTLS(dialed.err)
 	case errors.Is(dialed.err, syscall.ECONNREFUSED):
 		return &unreachable{fmt.Sprintf("no core answers at %s", c.address) + advice}
 	}

@@ -12,9 +12,9 @@ import (
 // emission is one use of orca emit: what is emitted, and how its outcome is told.
 type emission struct {
 	waiting
-	address string
-	window  *pb.Window
-	key     string
+	core   target
+	window *pb.Window
+	key    string
 }
 
 func (s *shell) emit() *cobra.Command {
@@ -75,7 +75,7 @@ func (e *emission) complete(c *cobra.Command, windowType string, span *rangeFlag
 	if e.key == "" {
 		e.key = rand.Text()
 	}
-	e.address, err = at.resolve(c, e.shell.getenv)
+	e.core, err = at.resolve(c, e.shell.getenv)
 	return err
 }
 

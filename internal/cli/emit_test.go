@@ -146,7 +146,8 @@ func TestEmitWaitsForACoreThatIsNotThereYet(t *testing.T) {
 	serve(t, starting, f, f)
 	got := orca(t, l.Addr().String(), emitArgs()...)
 	want := said{0, "window w7: accepted, processing is triggered\n",
-		fmt.Sprintf("orca: what listens at %s does not answer as a core does on its gRPC port; start one with \"orca serve\" or say where it is with --core; trying again\n", l.Addr())}
+		fmt.Sprintf("orca: what listens at %[1]s does not answer as a core does on its gRPC port; start one with \"orca serve\" "+
+			"or say where it is with --core; if it speaks TLS, write grpcs://%[1]s; trying again\n", l.Addr())}
 	compare(t, "emit", want, got)
 }
 

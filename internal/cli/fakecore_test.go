@@ -66,8 +66,8 @@ func startConsole(t *testing.T, console pb.OrcaConsoleServer) string {
 	return l.Addr().String()
 }
 
-func serve(t *testing.T, l net.Listener, console pb.OrcaConsoleServer, core pb.OrcaCoreServer) {
-	server := grpc.NewServer()
+func serve(t *testing.T, l net.Listener, console pb.OrcaConsoleServer, core pb.OrcaCoreServer, options ...grpc.ServerOption) {
+	server := grpc.NewServer(options...)
 	pb.RegisterOrcaConsoleServer(server, console)
 	pb.RegisterOrcaCoreServer(server, core)
 	done := make(chan struct{})

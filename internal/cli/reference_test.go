@@ -20,9 +20,11 @@ func reference(root *cobra.Command) string {
 	b.WriteString(`# The command orca
 
 Exit codes: 0 fine, 1 what was asked failed, 2 wrong use. Errors are one line on stderr. Verbs that ask a core find it
-with ` + "`--core`" + `, else in ` + "`ORCA_CORE`" + `, else at 127.0.0.1:33670. Times are RFC 3339 in UTC. With ` + "`--json`" + ` every line of
-stdout is one JSON document: a list prints one per row. Its fields have the names of ` + "`contract/console.proto`" + `; numbers
-that JSON does not have are "NaN", "Infinity" and "-Infinity". This page is made from ` + "`internal/cli`" + `.
+with ` + "`--core`" + `, else in ` + "`ORCA_CORE`" + `, else at 127.0.0.1:33670; ` + "`grpcs://`" + ` before the address asks for TLS. The token
+of a core that wants one is in ` + "`ORCA_TOKEN`" + `, or in the file that ` + "`--token-file`" + ` or ` + "`ORCA_TOKEN_FILE`" + ` names.
+Times are RFC 3339 in UTC. With ` + "`--json`" + ` every line of stdout is one JSON document: a list prints one per row. Its
+fields have the names of ` + "`contract/console.proto`" + `; numbers that JSON does not have are "NaN", "Infinity" and
+"-Infinity". This page is made from ` + "`internal/cli`" + `.
 `)
 	for _, c := range root.Commands() {
 		if !c.IsAvailableCommand() {

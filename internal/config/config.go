@@ -1,8 +1,8 @@
 // Package config holds the settings of a core: what each is called, what it defaults to, what it may be, and how a
 // flag or an environment variable sets it.
 //
-// It knows names and values only. It opens nothing and starts nothing; what a setting does is the business of the part
-// that the setting is for. The one table in settings.go is the source of the command's flags, of the ORCA_ variables
+// It knows names and values only. It starts nothing, and touches no files but a token's and the folder of the default
+// store; what a setting does is the business of the part that the setting is for. The one table in settings.go is the source of the command's flags, of the ORCA_ variables
 // and of docs/reference/settings.md.
 package config
 
@@ -26,7 +26,14 @@ type Config struct {
 	// Store is where the ledger and the registry live, sqlite:PATH. Empty means the file that [DefaultStore] names.
 	// Default empty.
 	Store string
-	// Insecure allows listening on addresses that other machines reach, without TLS and a token. Default false.
+	// TLSCert and TLSKey are PEM files with the certificate chain and the key that both listeners speak TLS with; they
+	// are read again when they change. Both or neither is given. Default empty, which is no TLS.
+	TLSCert, TLSKey string
+	// Token is what clients must show. Default empty, which is none.
+	Token Token
+	// TokenFile is the file that the token is read from at start, in place of Token. Default empty.
+	TokenFile string
+	// Insecure allows listening on addresses that other machines reach, without TLS or without a token. Default false.
 	Insecure bool
 
 	// Heartbeat is the time between two health checks of a processor instance. Default 5s.
@@ -113,14 +120,41 @@ func (c Config) Validate() error {
 			return fmt.Errorf("--%s %s: %w", s.Name, Quoted(s.Value(c)), err)
 		}
 	}
-	for _, l := range []struct{ name, address string }{{"grpc", c.GRPC}, {"http", c.HTTP}} {
-		if l.address != "" && !c.Insecure && !loopback(l.address) {
-			return fmt.Errorf("--%s %s can be reached from other machines, and there is no TLS and no token: "+
-				"listen on a loopback address such as 127.0.0.1, or add --insecure if an open port is wanted", l.name, l.address)
-		}
+	if err := c.validateAccess(); err != nil {
+		return err
 	}
 	if c.GRPC == c.HTTP && !strings.HasSuffix(c.GRPC, ":0") {
 		return fmt.Errorf("--grpc and --http are both %s: give them different ports", c.GRPC)
+	}
+	return nil
+}
+
+// validateAccess reports what is wrong with how clients get in.
+func (c Config) validateAccess() error {
+	switch {
+	case c.TLSCert != "" && c.TLSKey == "":
+		return fmt.Errorf("--tls-cert %s is without its key: give --tls-key too", c.TLSCert)
+	case c.TLSKey != "" && c.TLSCert == "":
+		return fmt.Errorf("--tls-key %s is without its certificate: give --tls-cert too", c.TLSKey)
+	case c.Token != "" && c.TokenFile != "":
+		return errors.New("--token (or ORCA_TOKEN) and --token-file (or ORCA_TOKEN_FILE) are both given: give one of them")
+	}
+	var lacks []string
+	if c.TLSCert == "" {
+		lacks = append(lacks, "no TLS")
+	}
+	if c.Token == "" && c.TokenFile == "" {
+		lacks = append(lacks, "no token")
+	}
+	if c.Insecure || len(lacks) == 0 {
+		return nil
+	}
+	for _, l := range []struct{ name, address string }{{"grpc", c.GRPC}, {"http", c.HTTP}} {
+		if l.address != "" && !loopback(l.address) {
+			return fmt.Errorf("--%s %s can be reached from other machines, and there is %s: "+
+				"give --tls-cert, --tls-key and --token-file, listen on a loopback address such as 127.0.0.1, "+
+				"or add --insecure if an open port is wanted", l.name, l.address, strings.Join(lacks, " and "))
+		}
 	}
 	return nil
 }

@@ -19,6 +19,10 @@ var written = map[string]string{
 	"grpc":                  "127.0.0.1:0",
 	"http":                  "[::1]:8080",
 	"store":                 "sqlite:/var/lib/orca/orca.db",
+	"tls-cert":              "/etc/orca/tls.crt",
+	"tls-key":               "/etc/orca/tls.key",
+	"token":                 "s3cret/+=",
+	"token-file":            "",
 	"insecure":              "true",
 	"heartbeat":             "250ms",
 	"instance-ttl":          "1h30m",
@@ -43,6 +47,9 @@ var meant = Config{
 	GRPC:                "127.0.0.1:0",
 	HTTP:                "[::1]:8080",
 	Store:               "sqlite:/var/lib/orca/orca.db",
+	TLSCert:             "/etc/orca/tls.crt",
+	TLSKey:              "/etc/orca/tls.key",
+	Token:               "s3cret/+=",
 	Insecure:            true,
 	Heartbeat:           250 * time.Millisecond,
 	InstanceTTL:         90 * time.Minute,
@@ -121,12 +128,12 @@ func TestFlagBeatsVariableBeatsDefault(t *testing.T) {
 	t.Parallel()
 	got, err := read(
 		[]string{"--max-attempts=7", "--insecure=false", "--http="},
-		map[string]string{"ORCA_MAX_ATTEMPTS": "9", "ORCA_MAX_ACCEPT": "9", "ORCA_INSECURE": "true", "ORCA_HTTP": "127.0.0.1:1"})
+		map[string]string{"ORCA_MAX_ATTEMPTS": "9", "ORCA_MAX_ACCEPT": "9", "ORCA_INSECURE": "true", "ORCA_HTTP": "127.0.0.1:1", "ORCA_TOKEN_FILE": "t"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.MaxAttempts, want.MaxAccept, want.HTTP = 7, 9, ""
+	want.MaxAttempts, want.MaxAccept, want.HTTP, want.TokenFile = 7, 9, "", "t"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -182,8 +189,11 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	const open = " can be reached from other machines, and there is no TLS and no token: " +
-		"listen on a loopback address such as 127.0.0.1, or add --insecure if an open port is wanted"
+	const open = " can be reached from other machines, and there is "
+	const advice = ": give --tls-cert, --tls-key and --token-file, listen on a loopback address such as 127.0.0.1, " +
+		"or add --insecure if an open port is wanted"
+	const neither = open + "no TLS and no token" + advice
+	withTLS := func(c *Config) { c.TLSCert, c.TLSKey = "c.pem", "k.pem" }
 	for _, test := range []struct {
 		change func(*Config)
 		want   string
@@ -191,10 +201,19 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.MaxInFlight = -1 }, "--max-in-flight -1: want a whole number, at least 1"},
 		{func(c *Config) { c.Store = "postgres://db" }, "--store postgres://db: want sqlite:PATH, such as sqlite:/var/lib/orca/orca.db"},
 		{func(c *Config) { c.LogLevel = 3 }, "--log-level info+3: want debug, info, warn or error"},
-		{func(c *Config) { c.GRPC = "0.0.0.0:33670" }, "--grpc 0.0.0.0:33670" + open},
-		{func(c *Config) { c.GRPC = ":33670" }, "--grpc :33670" + open},
-		{func(c *Config) { c.HTTP = "orca.example:80" }, "--http orca.example:80" + open},
-		{func(c *Config) { c.HTTP = "[::]:80" }, "--http [::]:80" + open},
+		{func(c *Config) { c.GRPC = "0.0.0.0:33670" }, "--grpc 0.0.0.0:33670" + neither},
+		{func(c *Config) { c.GRPC = ":33670" }, "--grpc :33670" + neither},
+		{func(c *Config) { c.HTTP = "orca.example:80" }, "--http orca.example:80" + neither},
+		{func(c *Config) { c.HTTP = "[::]:80" }, "--http [::]:80" + neither},
+		{func(c *Config) { c.GRPC, c.Token = ":33670", "t" }, "--grpc :33670" + open + "no TLS" + advice},
+		{func(c *Config) { withTLS(c); c.HTTP = ":80" }, "--http :80" + open + "no token" + advice},
+		{func(c *Config) { withTLS(c); c.GRPC, c.HTTP, c.Token = ":33670", ":80", "t" }, "<nil>"},
+		{func(c *Config) { withTLS(c); c.GRPC, c.TokenFile = ":33670", "t" }, "<nil>"},
+		{func(c *Config) { c.TLSCert = "c.pem" }, "--tls-cert c.pem is without its key: give --tls-key too"},
+		{func(c *Config) { c.TLSKey = "k.pem" }, "--tls-key k.pem is without its certificate: give --tls-cert too"},
+		{func(c *Config) { c.Token, c.TokenFile = "t", "f" },
+			"--token (or ORCA_TOKEN) and --token-file (or ORCA_TOKEN_FILE) are both given: give one of them"},
+		{func(c *Config) { c.Token = "two words" }, "--token ***: want visible ASCII characters without a space, at most 4096"},
 		{func(c *Config) { c.HTTP = c.GRPC }, "--grpc and --http are both 127.0.0.1:33670: give them different ports"},
 		{func(c *Config) { c.GRPC, c.Insecure = ":33670", true }, "<nil>"},
 		{func(c *Config) { c.GRPC, c.HTTP = "127.0.0.1:0", "127.0.0.1:0" }, "<nil>"},

@@ -39,7 +39,7 @@ func (s Setting) Env() string {
 // Default returns the default as text, empty when [Setting.Absent] says what it means.
 func (s Setting) Default() string { return s.value(Default()) }
 
-// Value returns the setting's value in c, as text that Set reads back.
+// Value returns the setting's value in c, as text that Set reads back; of a token, only that there is one.
 func (s Setting) Value(c Config) string { return s.value(c) }
 
 // Set reads value into c, or says what is allowed.
@@ -51,7 +51,13 @@ func Settings() []Setting {
 		address("grpc", "listen for gRPC here", false, func(c *Config) *string { return &c.GRPC }),
 		address("http", "listen for health, readiness and metrics here", true, func(c *Config) *string { return &c.HTTP }),
 		store("store", "keep the ledger and the registry here", func(c *Config) *string { return &c.Store }),
-		toggle("insecure", "allow addresses that other machines reach, without TLS and a token",
+		file("tls-cert", "speak TLS with the certificate chain in this PEM file; read again when it changes", "no TLS",
+			func(c *Config) *string { return &c.TLSCert }),
+		file("tls-key", "the key of that certificate, a PEM file", "no TLS", func(c *Config) *string { return &c.TLSKey }),
+		token("token", "let in who shows this token; a flag is seen in the list of processes, so prefer the variable or --token-file",
+			func(c *Config) *Token { return &c.Token }),
+		file("token-file", "read the token from this file, at start", "no token", func(c *Config) *string { return &c.TokenFile }),
+		toggle("insecure", "allow addresses that other machines reach, without TLS or a token",
 			func(c *Config) *bool { return &c.Insecure }),
 
 		duration("heartbeat", "time between two health checks of a processor instance", time.Millisecond,
@@ -162,6 +168,30 @@ func store(name, effect string, at func(*Config) *string) Setting {
 		text:  verbatim[string],
 		valid: func(s string) bool { return checkStore(s) == nil },
 	})
+}
+
+func file(name, effect, absent string, at func(*Config) *string) Setting {
+	return setting(Setting{Name: name, Kind: "file", Effect: effect, Allowed: "the path of a file", Absent: absent}, field[string]{
+		at:    at,
+		parse: func(s string) (string, bool) { return s, true },
+		text:  verbatim[string],
+		valid: func(string) bool { return true },
+	})
+}
+
+// token takes any text, and leaves what is wrong with it to the check: the flag library shows what set refuses.
+func token(name, effect string, at func(*Config) *Token) Setting {
+	s := setting(Setting{Name: name, Kind: "token", Effect: effect, Allowed: tokenForm, Absent: "no token"}, field[Token]{
+		at:    at,
+		parse: func(s string) (Token, bool) { return Token(s), true },
+		text:  Token.String,
+		valid: Token.Valid,
+	})
+	s.set = func(c *Config, text string) error {
+		*at(c) = Token(text)
+		return nil
+	}
+	return s
 }
 
 func toggle(name, effect string, at func(*Config) *bool) Setting {

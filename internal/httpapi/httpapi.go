@@ -19,6 +19,9 @@ type Config struct {
 	Ready func() error
 	// Metrics are shown at /metrics. Default: none.
 	Metrics prometheus.Gatherer
+	// Authorize says, for clients, why a request with this authorization header may not pass; nil when it may. It is not
+	// asked for /healthz and /readyz, as those who watch over a process have no token. Default: all may pass.
+	Authorize func(authorization string) error
 }
 
 // New returns the handler of all paths.
@@ -32,9 +35,24 @@ func New(c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", readOnly(http.HandlerFunc(healthz)))
 	mux.Handle("/readyz", readOnly(readyz(c.Ready)))
-	mux.Handle("/metrics", readOnly(promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{})))
+	mux.Handle("/metrics", c.authorized(readOnly(promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))))
 	mux.HandleFunc("/", notFound)
 	return mux
+}
+
+// authorized lets through who may pass.
+func (c Config) authorized(h http.Handler) http.Handler {
+	if c.Authorize == nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := c.Authorize(r.Header.Get("Authorization")); err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			say(w, http.StatusUnauthorized, err.Error())
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // healthz answers as long as the process does.

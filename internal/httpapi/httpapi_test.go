@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -50,6 +51,35 @@ func TestPaths(t *testing.T) {
 	} {
 		if diff := cmp.Diff(test.want, ask(test.handler, test.method, test.path)); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", test.method, test.path, diff)
+		}
+	}
+}
+
+// Who watches over the process needs no token; who reads the metrics does.
+func TestAuthorize(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Authorize: func(authorization string) error {
+		if authorization != "Bearer right" {
+			return errors.New("send a token")
+		}
+		return nil
+	}})
+	for _, test := range []struct {
+		path, authorization string
+		want                answer
+		challenge           string
+	}{
+		{"/healthz", "", answer{200, "ok\n"}, ""},
+		{"/readyz", "", answer{200, "ready\n"}, ""},
+		{"/metrics", "Bearer right", answer{200, ""}, ""},
+		{"/metrics", "", answer{401, "send a token\n"}, "Bearer"},
+		{"/metrics", "Bearer wrong", answer{401, "send a token\n"}, "Bearer"},
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", test.path, nil)
+		r.Header.Set("Authorization", test.authorization)
+		h.ServeHTTP(w, r)
+		if diff := cmp.Diff(test.want, answer{w.Code, w.Body.String()}); diff != "" || w.Header().Get("WWW-Authenticate") != test.challenge {
+			t.Errorf("%s %q: challenge %q (-want +got):\n%s", test.path, test.authorization, w.Header().Get("WWW-Authenticate"), diff)
 		}
 	}
 }
@@ -121,7 +151,7 @@ func TestServeFinishesWhatIsUnderWay(t *testing.T) {
 		_, _ = io.WriteString(w, "finished")
 	})
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, l, slow) }()
+	go func() { served <- Serve(ctx, l, slow, slog.New(slog.DiscardHandler)) }()
 
 	body := make(chan string, 1)
 	go func() { body <- get(l.Addr().String()) }()
@@ -172,7 +202,7 @@ func TestServeReportsABrokenListener(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err := Serve(context.Background(), l, New(Config{}))
+	err := Serve(context.Background(), l, New(Config{}), slog.New(slog.DiscardHandler))
 	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v, want it to wrap %v", err, net.ErrClosed)
 	}

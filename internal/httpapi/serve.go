@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -21,10 +22,12 @@ const (
 
 // Serve answers on l until ctx ends, then lets the requests under way finish for a few seconds and returns nil. It
 // returns an error only when the listener fails. The contexts of requests end with ctx, so that streams stop too. Serve
-// owns l and closes it.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+// owns l and closes it. What goes wrong with single connections, such as a TLS handshake, is logged at debug level:
+// anyone can make it happen.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           h,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		BaseContext:       func(net.Listener) context.Context { return ctx },

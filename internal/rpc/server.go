@@ -7,6 +7,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -53,7 +54,7 @@ type Fleet interface {
 	Status() []orca.ProcessorStatus
 }
 
-// Config of a Server. All fields but MaxMessageSize and Ready are required.
+// Config of a Server. All fields are required but those that say what their absence means.
 type Config struct {
 	Registry Registry
 	Engine   Engine
@@ -69,6 +70,11 @@ type Config struct {
 	MaxMessageSize int
 	// Ready says why the core takes no windows; nil means that it always does.
 	Ready func() error
+	// TLS is spoken on the listener; nil means none.
+	TLS *tls.Config
+	// Authorize says, for clients, why a request with this authorization header may not pass; nil when it may. It is
+	// called with every request but those for health, and returns at once. Default: all may pass.
+	Authorize func(authorization string) error
 }
 
 // Server is the gRPC server of a core.
@@ -91,13 +97,13 @@ func New(cfg Config) (*Server, error) {
 	}
 	guard := guard{log: cfg.Log}
 	s := &Server{
-		Server: grpc.NewServer(
+		Server: grpc.NewServer(append(access(cfg),
 			grpc.MaxRecvMsgSize(cfg.MaxMessageSize), grpc.MaxSendMsgSize(cfg.MaxMessageSize),
 			grpc.ChainUnaryInterceptor(guard.unary), grpc.ChainStreamInterceptor(guard.stream),
 			// Clients may ping idle connections, as those behind load balancers have to.
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-		),
+		)...),
 		health: health.NewServer(),
 	}
 	pb.RegisterOrcaCoreServer(s.Server, &coreService{cfg: cfg, validator: validator})
