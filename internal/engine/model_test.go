@@ -79,7 +79,16 @@ const (
 	failsBadly  finalAnswer = "fails unhandled"
 	wrongType   finalAnswer = "answers with the wrong type"
 	refuses     finalAnswer = "refuses"
+	isSilent    finalAnswer = "never answers"
 )
+
+// attempts returns how many may be counted of a node that settles so.
+func (s *scenario) attempts(f fate) (least, most int) {
+	if f.Final == failsBadly || f.Final == isSilent || f.Final == failsInHand && s.RetryHandled {
+		return s.MaxAttempts, s.MaxAttempts
+	}
+	return 1, 1 + f.Breakage // a new core counts anew
+}
 
 func (f finalAnswer) kind() orca.OutcomeKind {
 	switch f {
@@ -87,7 +96,7 @@ func (f finalAnswer) kind() orca.OutcomeKind {
 		return orca.Succeeded
 	case failsInHand:
 		return orca.HandledFailed
-	case failsBadly, wrongType, refuses:
+	case failsBadly, wrongType, refuses, isSilent:
 		return orca.UnhandledFailed
 	}
 	panic(f)
@@ -122,7 +131,7 @@ func drawScenario(t *rapid.T, windows, ends, faults int) scenario {
 	for range rapid.IntRange(0, ends).Draw(t, "ends") {
 		s.Ends = append(s.Ends, coreEnds{upTo("end", time.Second), rapid.Bool().Draw(t, "crash")})
 	}
-	answers := []finalAnswer{succeeds, succeeds, succeeds, succeeds, failsInHand, failsBadly, wrongType, refuses}
+	answers := []finalAnswer{succeeds, succeeds, succeeds, succeeds, failsInHand, failsBadly, wrongType, refuses, isSilent}
 	for range 3 {
 		fates := make([]fate, 7)
 		for i := range fates {

@@ -113,6 +113,8 @@ type playedRequest struct {
 	call    *orca.Call
 	missing []orca.CalledAlgorithm
 	alone   bool
+	// unserved: the instance had not served since it broke down the last time.
+	unserved bool
 }
 
 func (r *playedRequest) run() {
@@ -134,7 +136,7 @@ func (r *playedRequest) run() {
 		r.end(kind)
 		return
 	}
-	st.shuffle(r.missing)
+	r.shuffle()
 	for got := false; len(r.missing) > 0; got = true {
 		if !r.wait(st.BetweenAnswer) {
 			return
@@ -147,10 +149,21 @@ func (r *playedRequest) run() {
 	}
 }
 
-func (st *stage) shuffle(algorithms []orca.CalledAlgorithm) {
-	st.dice.mu.Lock()
-	defer st.dice.mu.Unlock()
-	st.dice.random.Shuffle(len(algorithms), func(i, j int) { algorithms[i], algorithms[j] = algorithms[j], algorithms[i] })
+// shuffle puts the algorithms into the order of their answers; the silent ones are last.
+func (r *playedRequest) shuffle() {
+	random := &r.core.stage.dice
+	random.mu.Lock()
+	random.random.Shuffle(len(r.missing), func(i, j int) { r.missing[i], r.missing[j] = r.missing[j], r.missing[i] })
+	random.mu.Unlock()
+	slices.SortStableFunc(r.missing, func(a, b orca.CalledAlgorithm) int {
+		switch x, y := r.fate(a).Final == isSilent, r.fate(b).Final == isSilent; {
+		case x && !y:
+			return 1
+		case y && !x:
+			return -1
+		}
+		return 0
+	})
 }
 
 // wait lets some time pass, unless the core ends.
@@ -175,6 +188,10 @@ func (r *playedRequest) refusal() orca.CallEndKind {
 	case !r.alone && st.dice.below(8) == 0:
 		return []orca.CallEndKind{orca.EndRefused, orca.EndFailed, orca.EndTooLarge}[st.dice.below(3)]
 	}
+	if st.dice.below(10) == 0 {
+		r.unserved = true
+		return orca.EndLost
+	}
 	return 0
 }
 
@@ -186,6 +203,9 @@ func (r *playedRequest) fate(a orca.CalledAlgorithm) fate {
 // breakdown is how the request ends between results, where every node that has none may still break.
 func (r *playedRequest) breakdown(got bool) orca.CallEndKind {
 	st := r.core.stage
+	if r.fate(r.missing[0]).Final == isSilent {
+		return r.breaks(orca.EndComplete)
+	}
 	for _, a := range r.missing {
 		if st.breakageLeft(r.call.Position, a.ID) <= 0 {
 			return 0
@@ -200,11 +220,16 @@ func (r *playedRequest) breakdown(got bool) orca.CallEndKind {
 	if r.alone {
 		kinds = append(kinds, orca.EndFailed)
 	}
-	kind := kinds[st.dice.below(len(kinds))]
-	if kind != 0 {
-		for _, a := range r.missing {
-			st.breaks(r.call.Position, a.ID)
-		}
+	if kind := kinds[st.dice.below(len(kinds))]; kind != 0 {
+		return r.breaks(kind)
+	}
+	return 0
+}
+
+// breaks counts a breakdown of the request.
+func (r *playedRequest) breaks(kind orca.CallEndKind) orca.CallEndKind {
+	for _, a := range r.missing {
+		r.core.stage.breaks(r.call.Position, a.ID)
 	}
 	return kind
 }
@@ -225,8 +250,8 @@ func (r *playedRequest) answer() {
 			result = success(r.call.Position, a.ID)
 			result.Type = orca.ResultArray
 		case failsBadly:
-		case refuses:
-			st.rule("run %d: %v was not refused", r.call.Position, a.ID)
+		case refuses, isSilent:
+			st.rule("run %d: %v was asked for an answer", r.call.Position, a.ID)
 		}
 	}
 	r.missing = r.missing[1:]
@@ -238,6 +263,9 @@ func (r *playedRequest) answer() {
 func (r *playedRequest) end(kind orca.CallEndKind) {
 	now := orca.TimeOf(time.Now())
 	end := orca.CallEnd{Kind: kind, Reason: kind.String(), Sent: now, Served: now - 1, Alone: r.alone}
+	if r.unserved {
+		end.Served = 0
+	}
 	for _, a := range r.missing {
 		end.Missing = append(end.Missing, a.ID)
 	}

@@ -211,8 +211,9 @@ func (st *stage) compare() {
 		got := map[string]string{"": r.State.String()}
 		for _, o := range r.outcomes {
 			got[o.Algorithm.Name] = o.Kind.String()
-			if f := st.fate(p, st.planOf(r), o.Algorithm); o.Kind == orca.UnhandledFailed && f.Final == failsBadly && o.Attempts != st.MaxAttempts {
-				st.rule("run %d: %v failed after %d attempts of %d", p, o.Algorithm, o.Attempts, st.MaxAttempts)
+			least, most := st.attempts(st.fate(p, st.planOf(r), o.Algorithm))
+			if o.Kind != orca.Skipped && (o.Attempts < least || o.Attempts > most) {
+				st.rule("run %d: %v is %v after %d attempts, expected %d to %d", p, o.Algorithm, o.Kind, o.Attempts, least, most)
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -250,10 +251,8 @@ func (st *stage) breakageLeft(p orca.Position, id orca.AlgorithmID) int {
 	return f.Breakage - st.breakage[nodeOf{p, id}]
 }
 
-func (st *stage) breaks(p orca.Position, ids ...orca.AlgorithmID) {
+func (st *stage) breaks(p orca.Position, id orca.AlgorithmID) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for _, id := range ids {
-		st.breakage[nodeOf{p, id}]++
-	}
+	st.breakage[nodeOf{p, id}]++
 }
