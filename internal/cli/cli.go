@@ -34,6 +34,10 @@ var verbs = []func(*shell) *cobra.Command{
 	(*shell).windows,
 	(*shell).window,
 	(*shell).results,
+	(*shell).retry,
+	(*shell).reprocess,
+	(*shell).cancel,
+	(*shell).forget,
 	(*shell).demo,
 	(*shell).version,
 }

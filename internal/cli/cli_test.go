@@ -41,6 +41,7 @@ func TestNoCore(t *testing.T) {
 	const advice = `; start one with "orca serve" or say where it is with --core` + "\n"
 	for _, args := range [][]string{
 		{"status"}, {"processors"}, {"algorithms"}, {"graph"}, {"windows"}, {"window", "w1"}, {"results", "A@1.0.0"},
+		{"retry", "w1"}, {"reprocess", "w1"}, {"reprocess", "--type", "A@1.0.0", "--from", "-1h", "--to", "now"}, {"cancel", "w1"}, {"forget", "p"},
 	} {
 		compare(t, fmt.Sprint(args), said{1, "", "orca: no core answers at 127.0.0.1:1" + advice}, orca(t, "127.0.0.1:1", args...))
 	}

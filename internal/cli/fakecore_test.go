@@ -37,6 +37,8 @@ type fakeCore struct {
 	emit func(ctx context.Context, n int) (*pb.WindowEmitStatus, error)
 	// watch plays the n-th stream, from 0.
 	watch func(n int, s grpc.ServerStreamingServer[pb.WatchWindowResponse]) error
+	// orders answers what makes runs, ends them and forgets.
+	orders
 
 	mu       sync.Mutex
 	asked    []proto.Message

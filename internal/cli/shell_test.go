@@ -33,6 +33,7 @@ type said struct {
 // terminal is where commands run in a test: no variables but its own, at noon.
 type terminal struct {
 	env     map[string]string
+	now     func() time.Time // nil means noon, always
 	runCore func(context.Context, config.Config, *slog.Logger, func(app.Addresses)) error
 }
 
@@ -46,7 +47,10 @@ func (x terminal) orca(ctx context.Context, args ...string) said {
 	s := &shell{
 		in: strings.NewReader(""), out: &out, errs: &errs, runCore: x.runCore,
 		getenv: func(name string) string { return x.env[name] },
-		now:    func() time.Time { return at("12:00:00").AsTime() },
+		now:    x.now,
+	}
+	if s.now == nil {
+		s.now = func() time.Time { return at("12:00:00").AsTime() }
 	}
 	code := s.run(ctx, args)
 	return said{code, out.String(), errs.String()}
