@@ -14,6 +14,7 @@ import (
 	"github.com/orca-telemetry/orca/internal/engine"
 	"github.com/orca-telemetry/orca/internal/fleet"
 	"github.com/orca-telemetry/orca/internal/httpapi"
+	"github.com/orca-telemetry/orca/internal/orca"
 	"github.com/orca-telemetry/orca/internal/registry"
 	"github.com/orca-telemetry/orca/internal/rpc"
 	"github.com/orca-telemetry/orca/internal/store/sqlite"
@@ -26,7 +27,7 @@ var (
 	_ engine.Planner = (*registry.Registry)(nil)
 	_ registry.Store = (*sqlite.Store)(nil)
 	_ rpc.Ledger     = (*sqlite.Store)(nil)
-	_ rpc.Registry   = (*registry.Registry)(nil)
+	_ rpc.Registry   = announcements{}
 	_ rpc.Engine     = (*engine.Engine)(nil)
 	_ rpc.Fleet      = (*fleet.Fleet)(nil)
 )
@@ -146,12 +147,26 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled,
 	})
 	c.rpc, err = rpc.New(rpc.Config{
-		Registry: c.registry, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
+		Registry: announcements{c.registry, c.fleet}, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
 		Version: Version(), Store: "sqlite:" + path, StartedAt: time.Now(),
 		MaxMessageSize: int(cfg.MaxMessageSize), Ready: c.readiness.err,
 		TLS: c.access.tls, Authorize: c.access.authorize,
 	})
 	return err
+}
+
+// announcements is the registry with the fleet told of every registration: one that changes nothing in the registry is
+// still a sign of life.
+type announcements struct {
+	*registry.Registry
+	fleet *fleet.Fleet
+}
+
+func (a announcements) Register(ctx context.Context, r orca.Registration) (message string, err error) {
+	if message, err = a.Registry.Register(ctx, r); err == nil {
+		a.fleet.Registered(orca.AddressOf(r.Connection))
+	}
+	return message, err
 }
 
 // run serves until ctx ends or a part fails. Parts are started from the inside out, so that whoever is asked finds

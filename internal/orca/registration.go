@@ -1,5 +1,7 @@
 package orca
 
+import "strings"
+
 // Registration is what a processor announces: the whole of what the instance at its address runs.
 type Registration struct {
 	Processor string
@@ -8,6 +10,15 @@ type Registration struct {
 	// Connection is the address as it was announced, with or without a scheme.
 	Connection string
 	Algorithms []Algorithm
+}
+
+// AddressOf returns a connection string without its scheme, which is an instance's identity: addresses are otherwise
+// compared literally.
+func AddressOf(connection string) string {
+	if _, rest, found := strings.Cut(connection, "://"); found {
+		return rest
+	}
+	return connection
 }
 
 // DefinitionHash identifies the content of an algorithm's definition.

@@ -136,7 +136,7 @@ func sameAlgorithms(known, sorted []orca.AlgorithmID) bool {
 // announceInstance replaces what the address announced before, and returns the other processor that lost it.
 func (d *draft) announceInstance(r orca.Registration, definitions map[orca.AlgorithmID]orca.DefinitionHash, now orca.Time) (takenFrom string) {
 	i := orca.Instance{
-		Address:      addressOf(r.Connection),
+		Address:      orca.AddressOf(r.Connection),
 		Connection:   r.Connection,
 		Processor:    r.Processor,
 		Runtime:      r.Runtime,
@@ -153,12 +153,4 @@ func (d *draft) announceInstance(r orca.Registration, definitions map[orca.Algor
 		return known.Processor
 	}
 	return ""
-}
-
-// addressOf returns a connection string without its scheme. Addresses are otherwise compared literally.
-func addressOf(connection string) string {
-	if _, rest, found := strings.Cut(connection, "://"); found {
-		return rest
-	}
-	return connection
 }

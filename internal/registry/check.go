@@ -11,7 +11,7 @@ import (
 
 // checkRegistration refuses what contradicts itself, whatever the registry holds.
 func checkRegistration(r orca.Registration) error {
-	if addressOf(r.Connection) == "" {
+	if orca.AddressOf(r.Connection) == "" {
 		return orca.Errorf(orca.Invalid, "the connection string %q has no address: give host:port", r.Connection)
 	}
 	algorithms := make(map[orca.AlgorithmID]bool, len(r.Algorithms))

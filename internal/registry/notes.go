@@ -18,7 +18,7 @@ func (st *step) notes(r orca.Registration) []string {
 		}
 	}
 	if st.takenFrom != "" {
-		notes = append(notes, fmt.Sprintf("address %s was taken from processor %q", addressOf(r.Connection), st.takenFrom))
+		notes = append(notes, fmt.Sprintf("address %s was taken from processor %q", orca.AddressOf(r.Connection), st.takenFrom))
 	}
 	add("waiting", st.next.waitingNotes(r))
 	add("retired, since nobody announces them any more", fullNames(st.retired))

@@ -122,12 +122,12 @@ func (r *Registry) Register(ctx context.Context, announced orca.Registration) (m
 // Forget removes an instance that was silent for too long, with or without scheme, and retires what nobody announces
 // any more. One that is not known is no error.
 func (r *Registry) Forget(ctx context.Context, address string) error {
-	st, err := r.change(ctx, func(s *Snapshot) (step, error) { return forget(s, addressOf(address), r.cfg.Now()), nil })
+	st, err := r.change(ctx, func(s *Snapshot) (step, error) { return forget(s, orca.AddressOf(address), r.cfg.Now()), nil })
 	if err != nil {
 		return err
 	}
 	if !st.unchanged {
-		r.cfg.Log.Info("instance forgotten", "address", addressOf(address), "retired", fullNames(st.retired))
+		r.cfg.Log.Info("instance forgotten", "address", orca.AddressOf(address), "retired", fullNames(st.retired))
 	}
 	return nil
 }
@@ -273,7 +273,7 @@ func (r *Registry) logRegistration(announced orca.Registration, st step, notes [
 	if st.unchanged {
 		return
 	}
-	log := r.cfg.Log.With("processor", announced.Processor, "address", addressOf(announced.Connection))
+	log := r.cfg.Log.With("processor", announced.Processor, "address", orca.AddressOf(announced.Connection))
 	if st.takenFrom != "" {
 		log.Warn("address taken from another processor", "from", st.takenFrom)
 	}
