@@ -66,27 +66,24 @@ func (a *announcer) run(ctx context.Context) error {
 // register tries until the core has accepted the processor, has refused it, or the context ends.
 func (a *announcer) register(ctx context.Context) error {
 	a.starting()
-	for failures := 0; ; {
+	for failures := 1; ctx.Err() == nil; failures++ {
 		answer, err := a.send(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			a.welcome(answer)
 			return nil
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		failures++
-		if refused(err) {
+		case ctx.Err() != nil:
+			continue
+		case refused(err):
 			return newCallError("register processor "+a.registration.GetName(), a.target, failures, err, nil)
-		}
-		if failures == 1 || failures%20 == 0 {
-			a.log.Warn("cannot register, trying on; is a core running there?", "attempts", failures,
-				"error", wordsOf(err))
+		case failures == 1 || failures%20 == 0:
+			a.log.Warn("cannot register, trying on; is a core running there?", "attempts", failures, "error", wordsOf(err))
 		}
 		if sleep(ctx, announcePauses.after(failures, err)) != nil {
-			return nil
+			break
 		}
 	}
+	return nil //nolint:nilerr // the context has ended, which is how a processor is stopped
 }
 
 func (a *announcer) send(ctx context.Context) (*pb.Status, error) {

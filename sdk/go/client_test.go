@@ -228,7 +228,7 @@ func TestEmitDoesNotRepeatWhatIsFinal(t *testing.T) {
 			t.Errorf("%v: got %#v after %d calls", code, err, len(e.keys))
 		}
 		for _, kind := range []error{orca.ErrInvalid, orca.ErrNotFound, orca.ErrConflict, orca.ErrUnavailable} {
-			if errors.Is(err, kind) != (kind == want) {
+			if errors.Is(err, kind) != (kind == want) { //nolint:errorlint // sentinels, compared as such
 				t.Errorf("%v: errors.Is(%v) is %v", code, kind, errors.Is(err, kind))
 			}
 		}
@@ -251,7 +251,8 @@ func TestEmitRefusesWrongWindowsItself(t *testing.T) {
 			w.Type.Fields = []orca.Field{{Name: "driver"}, {Name: "lap"}, {Name: "car"}}
 			w.Metadata = map[string]any{"lap": nil}
 		},
-		`metadata: field "f"`: func(w *orca.Window) { w.Metadata = map[string]any{"f": func() {}} },
+		"at most 67108864 are allowed": func(w *orca.Window) { w.Metadata = map[string]any{"f": strings.Repeat("x", 64<<20)} },
+		`metadata: field "f"`:          func(w *orca.Window) { w.Metadata = map[string]any{"f": func() {}} },
 	} {
 		w := good
 		change(&w)
@@ -384,6 +385,10 @@ func TestWaitGivesTheOutcomeThroughBrokenStreams(t *testing.T) {
 	if _, err := orca.Remote[float32](id("Other")).In(outcome); !errors.Is(err, orca.ErrNoResult) || !strings.Contains(err.Error(), "no part of the run") {
 		t.Errorf("Other: %v", err)
 	}
+	namesake := orca.AlgorithmID{Processor: "chassis", Name: "Speed", Version: "1.0.0"}
+	if _, err := orca.Remote[float32](namesake).In(outcome); !errors.Is(err, orca.ErrNoResult) {
+		t.Errorf("another processor's Speed: %v", err)
+	}
 	if _, err := orca.Remote[[]float32](id("Speed")).In(outcome); err == nil || !strings.Contains(err.Error(), "is a value, not an array") {
 		t.Errorf("Speed as an array: %v", err)
 	}
@@ -515,8 +520,8 @@ func TestResultsArePagedAndTyped(t *testing.T) {
 		t.Error(diff)
 	}
 
-	for row := range speed.Results(t.Context(), client, time.Time{}, noon) {
-		if row.Value == 0 {
+	for row, err := range speed.Results(t.Context(), client, time.Time{}, noon) {
+		if row.Value == 0 || err != nil {
 			break
 		}
 	}

@@ -60,9 +60,6 @@ func checkStructType[T any]() error {
 
 // encode makes a succeeded result.
 func encode(kind pb.ResultType, v any) (*pb.Result, error) {
-	if kind == pb.ResultType_NOT_SPECIFIED {
-		kind = kindOfValue(v)
-	}
 	result := &pb.Result{Status: pb.ResultStatus_RESULT_STATUS_SUCEEDED}
 	switch kind {
 	case pb.ResultType_VALUE:
@@ -76,6 +73,8 @@ func encode(kind pb.ResultType, v any) (*pb.Result, error) {
 		}
 		result.ResultData = data
 	case pb.ResultType_NONE:
+	case pb.ResultType_NOT_SPECIFIED: // any kind
+		return encode(kindOfValue(v), v)
 	default:
 		return nil, fmt.Errorf("result of unknown kind %v", kind)
 	}

@@ -2,6 +2,7 @@ package orca_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -57,7 +58,7 @@ type serving struct {
 	Stop func() error
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // newProcessor returns a processor that listens on a free port and heeds nothing but its options.
 func newProcessor(core string, opts ...orca.ProcessorOption) *orca.Processor {
@@ -125,7 +126,7 @@ func execute(t *testing.T, to pb.OrcaProcessorClient, r *pb.ExecutionRequest) (m
 	results := map[string]*pb.ExecutionResult{}
 	for {
 		result, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return results, nil
 		}
 		if err != nil {

@@ -182,6 +182,7 @@ func nodeStateOf(o pb.Outcome) (NodeState, error) {
 		return NodeSkipped, nil
 	case pb.Outcome_OUTCOME_CANCELLED:
 		return NodeCancelled, nil
+	case pb.Outcome_OUTCOME_UNSPECIFIED, pb.Outcome_OUTCOME_OPEN:
 	}
 	return 0, fmt.Errorf("%v is not the outcome of a settled node", o)
 }
@@ -196,6 +197,7 @@ func runStateOf(s pb.RunState) (RunState, error) {
 		return RunIncomplete, nil
 	case pb.RunState_RUN_STATE_CANCELLED:
 		return RunCancelled, nil
+	case pb.RunState_RUN_STATE_UNSPECIFIED, pb.RunState_RUN_STATE_OPEN:
 	}
 	return 0, fmt.Errorf("%v is not the state of a finished run", s)
 }

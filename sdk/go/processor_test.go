@@ -108,15 +108,9 @@ func TestExecuteReadsBothGenerationsOfRequests(t *testing.T) {
 		{Algorithm: speedID, Result: []*pb.AlgorithmDependencyResultRow{{Result: value(2), Window: wireWindow()}}},
 		{Algorithm: speedID, Result: []*pb.AlgorithmDependencyResultRow{{Result: value(3), Window: wireWindow()}}},
 	}
-	older := &pb.ExecutionRequest{
-		ExecId: "exec-1", Window: wireWindow(),
-		Algorithms: []*pb.Algorithm{{Name: "Both", Version: "1.0.0"}},
-		AlgorithmResults: []*pb.AlgorithmResult{
-			{Algorithm: speedID, Result: value(2)}, {Algorithm: speedID, Result: value(3), Window: wireWindow()},
-		},
-	}
-	both := proto.Clone(newer).(*pb.ExecutionRequest)
-	both.Algorithms, both.AlgorithmResults = older.GetAlgorithms(), []*pb.AlgorithmResult{{Algorithm: speedID, Result: value(9)}}
+	older := withDeprecated(request(), &pb.AlgorithmResult{Algorithm: speedID, Result: value(2)},
+		&pb.AlgorithmResult{Algorithm: speedID, Result: value(3), Window: wireWindow()})
+	both := withDeprecated(proto.Clone(newer).(*pb.ExecutionRequest), &pb.AlgorithmResult{Algorithm: speedID, Result: value(9)})
 	for name, r := range map[string]*pb.ExecutionRequest{"newer": newer, "older": older, "both": both} {
 		results, err := execute(t, s, r)
 		if err != nil {
@@ -127,6 +121,12 @@ func TestExecuteReadsBothGenerationsOfRequests(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
+}
+
+// withDeprecated asks for Both in the fields that older cores fill.
+func withDeprecated(r *pb.ExecutionRequest, results ...*pb.AlgorithmResult) *pb.ExecutionRequest {
+	r.Algorithms, r.AlgorithmResults = []*pb.Algorithm{{Name: "Both", Version: "1.0.0"}}, results //nolint:staticcheck // on purpose
+	return r
 }
 
 func TestFailuresSayHowTheyHappened(t *testing.T) {
@@ -323,7 +323,7 @@ func TestAFastResultDoesNotWaitForASlowOne(t *testing.T) {
 			close(release)
 		}
 	}
-	if _, err := stream.Recv(); err != io.EOF {
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want the end", err)
 	}
 }

@@ -121,9 +121,11 @@ func (s *service) tasks(request *pb.ExecutionRequest) (tasks []task, unknown []s
 	if len(request.GetAlgorithmExecutions()) > 0 {
 		return tasks, unknown
 	}
-	for _, a := range request.GetAlgorithms() {
+	//nolint:staticcheck // deprecated, and all that older cores fill
+	algorithms, results := request.GetAlgorithms(), request.GetAlgorithmResults()
+	for _, a := range algorithms {
 		if d, ok := find(a); ok {
-			tasks = append(tasks, task{definition: d, asked: fromDeprecated(d.needs, a, request.GetAlgorithmResults())})
+			tasks = append(tasks, task{definition: d, asked: fromDeprecated(d.needs, a, results)})
 		}
 	}
 	return tasks, unknown
