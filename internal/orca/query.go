@@ -33,6 +33,11 @@ type WindowQuery struct {
 	Limit  int
 }
 
+// Key returns the window's place in the order by time.
+func (r WindowRecord) Key() WindowKey {
+	return WindowKey{To: r.Window.To, From: r.Window.From, ID: r.ID}
+}
+
 // ResultKey is a place in the order of results: (To, From, Position) descending.
 type ResultKey struct {
 	To, From Time

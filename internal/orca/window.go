@@ -62,11 +62,13 @@ type Emission struct {
 	End RunState
 }
 
-// Accepted says where an emission went.
+// Accepted says where an emission or a revision went.
 type Accepted struct {
 	Window   WindowID
 	Position Position
 	Status   EmitStatus
+	// Revision is that of a retry or a reprocess; zero for an emission, whose run is the first.
+	Revision int
 	// Replayed: the idempotency key had been used with the same window before; nothing was written.
 	Replayed bool
 }

@@ -23,6 +23,10 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		c := historyCondition(q, 1, 1)
 		return historyQuery(c), append(c.args, 10)
 	}
+	byTime := func(q orca.WindowQuery, after orca.WindowKey) (string, []any) {
+		c := byTimeCondition(q, after)
+		return byTimeQuery(c), append(c.args, 10)
+	}
 	query := func(q string, args ...any) func() (string, []any) { return func() (string, []any) { return q, args } }
 	for name, c := range map[string]struct {
 		query func() (string, []any)
@@ -43,6 +47,9 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 			"SEARCH w USING COVERING INDEX window_time (type=?)", "TEMP B-TREE FOR ORDER BY"},
 		"history, next page": {func() (string, []any) { return history(orca.ResultQuery{From: 3, Before: &orca.ResultKey{To: 9}}) },
 			"SEARCH w USING COVERING INDEX window_time (type=? AND time_to>? AND (time_to,time_from)<(?,?))", "TEMP B-TREE FOR ORDER BY"},
+		"windows by time": {func() (string, []any) { return byTime(orca.WindowQuery{Type: typ, Before: 9}, orca.WindowKey{To: 7}) },
+			"SEARCH w USING COVERING INDEX window_time (type=? AND (time_to,time_from,rowid)>(?,?,?))", "TEMP B-TREE"},
+		"outcomes of a run":      {query(runOutcomesQuery, 1), "SEARCH o USING PRIMARY KEY (position=?)", "SCAN"},
 		"open runs":              {query(pendingQuery, 0, 10), "SEARCH pending USING INTEGER PRIMARY KEY (rowid>?)", "TEMP B-TREE"},
 		"outcomes of open runs":  {query(openOutcomesQuery, 0, 10), "SEARCH o USING PRIMARY KEY (position=?)", "SCAN"},
 		"a result":               {query(resultQuery, "p", "n", "v", 1, 1), "SEARCH o USING PRIMARY KEY (position=? AND algorithm=?)", "SCAN"},

@@ -8,9 +8,10 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// request is one emission or one settlement on its way into the ledger, with whom to tell.
+// request is one emission, revision or settlement on its way into the ledger, with whom to tell.
 type request struct {
 	emission   *orca.Emission
+	revision   *orca.Revision
 	settlement *orca.Settlement
 	accepted   func(orca.Accepted, error)
 	settled    func(error)
@@ -63,10 +64,10 @@ func (q *queue) push(r *request) bool {
 	if q.closed {
 		return false
 	}
-	if r.emission != nil && q.bytes > 0 && q.bytes+r.size > q.cfg.QueueBytes {
+	if r.accepted != nil && q.bytes > 0 && q.bytes+r.size > q.cfg.QueueBytes {
 		r.refused = orca.Errorf(orca.Exhausted,
 			"%d MiB of windows and results wait to be written, which is the limit; emit again later", q.cfg.QueueBytes>>20)
-		r.emission, r.size = nil, 0
+		r.emission, r.revision, r.size = nil, nil, 0
 	}
 	q.requests = append(q.requests, r)
 	q.bytes += r.size

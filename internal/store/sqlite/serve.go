@@ -9,7 +9,7 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// Serve writes what Accept and Settle queue until ctx is done, then the rest of the queue, answers all of it and
+// Serve writes what Accept, Revise and Settle queue until ctx is done, then the rest of the queue, answers all of it and
 // returns nil. It is called once. Producers should have stopped before ctx is done, or they keep it going.
 func (s *Store) Serve(ctx context.Context) error {
 	write := context.WithoutCancel(ctx)
@@ -151,6 +151,8 @@ func (tx *batchTx) dispatch(r *request) (a answer) {
 		a.err = r.refused
 	case r.emission != nil:
 		a.accepted, a.err = tx.accept(r.emission)
+	case r.revision != nil:
+		a.accepted, a.err = tx.revise(r.revision)
 	default:
 		a.err = tx.settle(r.settlement)
 	}

@@ -12,6 +12,7 @@ type statements struct {
 	insertWindow, insertRun, insertPending *stmt
 	insertOutcome, finishRun, deletePend   *stmt
 	insertKey, findKey, deleteKey, expire  *stmt
+	newestRun, hasSucceeded, keepOutcome   *stmt
 	savepoint, release, rollbackTo         *stmt
 }
 
@@ -36,6 +37,16 @@ func (s *statements) list() map[**stmt]string {
 		&s.deleteKey: `DELETE FROM emit_key WHERE position = ?`,
 		&s.expire: `DELETE FROM emit_key WHERE accepted_at <= ?
 			AND position IN (SELECT position FROM emit_key ORDER BY position LIMIT +?)`,
+		&s.newestRun: `SELECT position, revision, state, plan FROM run
+			WHERE position IN (SELECT ?1 UNION ALL SELECT position FROM run WHERE window = ?1 AND revision > 1) AND window = ?1
+			ORDER BY revision DESC LIMIT 1`,
+		&s.hasSucceeded: `SELECT 1 FROM outcome WHERE position = ? AND algorithm = ? AND kind = 1`,
+		&s.keepOutcome: `INSERT INTO outcome (position, algorithm, kind, attempts, settled_at, produced_at, reason,
+				result_status, result_type, result_timestamp, result_value, result_json, result_error, result)
+			SELECT ?, algorithm, kind, attempts, settled_at, coalesce(produced_at, position), reason,
+				result_status, result_type, result_timestamp, result_value, result_json, result_error, result
+			FROM outcome WHERE position = ? AND algorithm = ?
+			ON CONFLICT (position, algorithm) DO NOTHING`,
 		&s.savepoint:  `SAVEPOINT one`,
 		&s.release:    `RELEASE one`,
 		&s.rollbackTo: `ROLLBACK TO one`,

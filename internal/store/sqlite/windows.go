@@ -81,7 +81,14 @@ func windowsQuery(where condition) string {
 }
 
 func (tx snapshot) windows(ctx context.Context, where condition, limit int) ([]orca.WindowRecord, error) {
-	rows, err := tx.QueryContext(ctx, windowsQuery(where), append(where.args, max(0, limit))...)
+	records, err := tx.list(ctx, windowsQuery(where), append(where.args, max(0, limit)))
+	slices.SortFunc(records, func(a, b orca.WindowRecord) int { return cmp.Compare(b.ID, a.ID) })
+	return records, err
+}
+
+// list returns the records that a query of recordColumns gives, in no order.
+func (tx snapshot) list(ctx context.Context, query string, args []any) ([]orca.WindowRecord, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +101,6 @@ func (tx snapshot) windows(ctx context.Context, where condition, limit int) ([]o
 		}
 		records = append(records, r.record())
 	}
-	slices.SortFunc(records, func(a, b orca.WindowRecord) int { return cmp.Compare(b.ID, a.ID) })
 	return records, rows.Err()
 }
 

@@ -16,6 +16,7 @@ type model struct {
 	keys  map[orca.IdempotencyKey]modelKey
 }
 
+// modelRun is a run with the emission of its window, whose plan and noStore metadata are those of the run itself.
 type modelRun struct {
 	emission orca.Emission
 	run      orca.Run
@@ -64,6 +65,55 @@ func (m *model) accept(e orca.Emission) verdict {
 	return verdict{Accepted: answer}
 }
 
+func (m *model) revise(r orca.Revision) verdict {
+	switch {
+	case r.Window < 1 || int(r.Window) > len(m.runs) || m.runs[r.Window-1].run.Revision > 1:
+		return verdict{Kind: orca.NotFound}
+	case m.newest(r.Window).run.Position != r.Base || m.newest(r.Window).run.State == orca.RunOpen:
+		return verdict{Kind: orca.Precondition}
+	case !knows(r.Outcomes):
+		return verdict{Kind: orca.NotFound}
+	}
+	base, position := m.newest(r.Window), orca.Position(len(m.runs)+1)
+	next := modelRun{emission: base.emission}
+	next.emission.FullMetadata = r.FullMetadata
+	if r.Plan != nil {
+		next.emission.Plan = r.Plan
+	}
+	next.run = orca.Run{Position: position, Window: r.Window, Revision: base.run.Revision + 1, Kind: r.Kind,
+		Plan: next.emission.Plan.Hash, State: r.End, AcceptedAt: r.AcceptedAt}
+	if r.End != orca.RunOpen {
+		next.run.FinishedAt = r.AcceptedAt
+	}
+	outcomes := slices.Clone(r.Outcomes)
+	for i, o := range outcomes {
+		if o.ProducedAt == 0 {
+			continue
+		}
+		k := slices.IndexFunc(base.outcomes, func(b orca.Outcome) bool { return b.Algorithm == o.Algorithm && b.Kind == orca.Succeeded })
+		if k < 0 {
+			return verdict{Kind: orca.NotFound}
+		}
+		outcomes[i] = base.outcomes[k]
+	}
+	if !sound(outcomes) {
+		return verdict{Kind: refused}
+	}
+	next.add(outcomes)
+	m.runs = append(m.runs, next)
+	return verdict{Accepted: orca.Accepted{Window: r.Window, Position: position, Status: r.Status, Revision: next.run.Revision}}
+}
+
+// newest returns the newest run of a window.
+func (m *model) newest(window orca.WindowID) *modelRun {
+	for i := range slices.Backward(m.runs) {
+		if m.runs[i].run.Window == window {
+			return &m.runs[i]
+		}
+	}
+	return nil
+}
+
 func (m *model) settle(s orca.Settlement) verdict {
 	switch {
 	case s.Position < 1 || int(s.Position) > len(m.runs), !knows(s.Outcomes):
@@ -99,7 +149,9 @@ func (r *modelRun) add(outcomes []orca.Outcome) {
 	slices.SortFunc(r.outcomes, func(a, b orca.Outcome) int { return a.Algorithm.Compare(b.Algorithm) })
 }
 
-func (r *modelRun) record() orca.WindowRecord {
+// record of a window.
+func (m *model) record(window orca.WindowID) orca.WindowRecord {
+	r := m.newest(window)
 	return orca.WindowRecord{ID: r.run.Window, Window: r.emission.Window, AcceptedAt: r.emission.AcceptedAt, Newest: r.run,
 		Nodes: r.emission.Plan.Nodes, Settled: len(r.outcomes)}
 }
@@ -111,7 +163,7 @@ func (m *model) openRuns() []orca.OpenRun {
 			continue
 		}
 		o := openOf(r.emission, r.run.Position)
-		o.Outcomes = nil
+		o.Run, o.Outcomes = r.run, nil
 		for _, outcome := range r.outcomes {
 			o.Outcomes = append(o.Outcomes, durable(outcome, r.run.Position, false))
 		}
@@ -125,22 +177,34 @@ func overlaps(w orca.Window, from, to orca.Time) bool {
 }
 
 func (m *model) windows(q orca.WindowQuery) []orca.WindowRecord {
+	all := m.selected(q)
+	return all[:min(len(all), q.Limit)]
+}
+
+// selected windows, whatever the limit, the newest first.
+func (m *model) selected(q orca.WindowQuery) []orca.WindowRecord {
 	var records []orca.WindowRecord
 	for _, r := range slices.Backward(m.runs) {
 		w := r.emission.Window
-		if (q.Type == orca.WindowTypeID{} || q.Type == w.Type) && overlaps(w, q.From, q.To) &&
-			(!q.HasState || q.State == r.run.State) && (q.Before == 0 || r.run.Window < q.Before) && len(records) < q.Limit {
-			records = append(records, r.record())
+		if r.run.Revision == 1 && (q.Type == orca.WindowTypeID{} || q.Type == w.Type) && overlaps(w, q.From, q.To) &&
+			(!q.HasState || q.State == m.newest(r.run.Window).run.State) && (q.Before == 0 || r.run.Window < q.Before) {
+			records = append(records, m.record(r.run.Window))
 		}
 	}
 	return records
+}
+
+func (m *model) byTime(q orca.WindowQuery, after orca.WindowKey) []orca.WindowRecord {
+	records := slices.DeleteFunc(m.selected(q), func(r orca.WindowRecord) bool { return r.Key().Compare(after) <= 0 })
+	slices.SortFunc(records, func(a, b orca.WindowRecord) int { return a.Key().Compare(b.Key()) })
+	return records[:min(len(records), q.Limit)]
 }
 
 func (m *model) history(q orca.ResultQuery, typ orca.WindowTypeID) []orca.ResultRecord {
 	var records []orca.ResultRecord
 	for _, r := range m.runs {
 		for _, o := range r.outcomes {
-			record := orca.ResultRecord{Window: r.record(), Run: r.run, Outcome: o}
+			record := orca.ResultRecord{Window: m.record(r.run.Window), Run: r.run, Outcome: o}
 			if o.Algorithm == q.Algorithm && r.emission.Window.Type == typ && overlaps(r.emission.Window, q.From, q.To) &&
 				(q.Failed || o.Kind == orca.Succeeded) && (q.Before == nil || compareKeys(record.Key(), *q.Before) < 0) {
 				records = append(records, record)

@@ -34,7 +34,7 @@ func (p *property) restart(t *rapid.T) {
 	}
 }
 
-// write hands over emissions and settlements at once, some hours later, and compares the answers.
+// write hands over emissions, revisions and settlements at once, some hours later, and compares the answers.
 func (p *property) write(t *rapid.T) {
 	p.model.clock += orca.Time(rapid.IntRange(0, 15).Draw(t, "hours")) * 3600e9
 	n := rapid.IntRange(1, 8).Draw(t, "rows")
@@ -42,15 +42,21 @@ func (p *property) write(t *rapid.T) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Add(1)
-		if rapid.Bool().Draw(t, "emit") {
+		accepted := func(a orca.Accepted, err error) { got[i] = verdict{a, kindOf(err)}; all.Done() }
+		switch rapid.SampledFrom([]string{"emit", "emit", "revise", "settle", "settle"}).Draw(t, "what") {
+		case "emit":
 			e := p.emission(t)
 			want[i] = p.model.accept(e)
-			p.ledger.Accept(e, func(a orca.Accepted, err error) { got[i] = verdict{a, kindOf(err)}; all.Done() })
-			continue
+			p.ledger.Accept(e, accepted)
+		case "revise":
+			r := p.revision(t)
+			want[i] = p.model.revise(r)
+			p.ledger.Revise(r, accepted)
+		case "settle":
+			s := p.settlement(t)
+			want[i] = p.model.settle(s)
+			p.ledger.Settle(s, func(err error) { got[i] = verdict{Kind: kindOf(err)}; all.Done() })
 		}
-		s := p.settlement(t)
-		want[i] = p.model.settle(s)
-		p.ledger.Settle(s, func(err error) { got[i] = verdict{Kind: kindOf(err)}; all.Done() })
 	}
 	all.Wait()
 	check(t, "answers", got, want)
@@ -87,6 +93,36 @@ func (p *property) emission(t *rapid.T) orca.Emission {
 	e.Outcomes = p.outcomes(t)
 	e.End = orca.RunState(rapid.IntRange(0, 4).Draw(t, "end"))
 	return e
+}
+
+// revision of a window, mostly one that is possible.
+func (p *property) revision(t *rapid.T) orca.Revision {
+	r := orca.Revision{
+		Window: orca.Position(rapid.IntRange(0, len(p.model.runs)+1).Draw(t, "window")),
+		Kind:   rapid.SampledFrom([]orca.RunKind{orca.RunRetry, orca.RunReprocess}).Draw(t, "kind"),
+		Status: orca.EmitStatus(rapid.IntRange(0, 2).Draw(t, "status")),
+		End:    orca.RunState(rapid.IntRange(0, 4).Draw(t, "end")), AcceptedAt: p.model.clock,
+	}
+	if newest := p.model.newest(r.Window); newest != nil && !rarely(t, "another base") {
+		r.Base = newest.run.Position
+		for _, o := range newest.outcomes {
+			if o.Kind == orca.Succeeded && rapid.Bool().Draw(t, "keep") {
+				r.Outcomes = append(r.Outcomes, orca.Outcome{Algorithm: o.Algorithm, Kind: o.Kind, ProducedAt: o.ProducedAt})
+			}
+		}
+	}
+	for _, o := range p.outcomes(t) {
+		if o.Kind != orca.Succeeded || rarely(t, "keep what may not be there") {
+			r.Outcomes = append(r.Outcomes, o)
+		}
+	}
+	if rapid.Bool().Draw(t, "plan is new") {
+		r.Plan = planOf(rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "plan"))
+	}
+	if rapid.Bool().Draw(t, "noStore") {
+		r.FullMetadata = []byte("given again")
+	}
+	return r
 }
 
 func (p *property) settlement(t *rapid.T) orca.Settlement {
@@ -138,6 +174,13 @@ func (p *property) compare(t *rapid.T) {
 		orca.Backlog{Open: int64(len(open)), Newest: orca.Position(len(m.runs))})
 	q := p.windowQuery(t)
 	check(t, "windows", must[[]orca.WindowRecord](t)(l.Windows(t.Context(), q)), m.windows(q))
+	check(t, "count", must[int64](t)(l.CountWindows(t.Context(), q)), int64(len(m.selected(q))))
+	q.Type = rapid.SampledFrom([]orca.WindowTypeID{minute.ID, hour.ID}).Draw(t, "by time of type")
+	var after orca.WindowKey
+	if len(m.runs) > 0 && rapid.Bool().Draw(t, "a later page") {
+		after = m.record(rapid.SampledFrom(m.runs).Draw(t, "after window").run.Window).Key()
+	}
+	check(t, "by time", must[[]orca.WindowRecord](t)(l.WindowsByTime(t.Context(), q, after)), m.byTime(q, after))
 	of := rapid.SampledFrom([]orca.KnownAlgorithm{score, cpu, mem, hourly}).Draw(t, "history of")
 	h := p.resultQuery(t, of)
 	check(t, "history", must[[]orca.ResultRecord](t)(l.History(t.Context(), h)), m.history(h, of.Algorithm.WindowType.ID))
@@ -147,9 +190,17 @@ func (p *property) compare(t *rapid.T) {
 }
 
 func (p *property) compareRun(t *rapid.T, r modelRun) {
-	check(t, "run", must[orca.RunRecord](t)(p.ledger.Run(t.Context(), r.run.Window, rapid.IntRange(0, 1).Draw(t, "revision"))),
-		orca.RunRecord{Run: r.run, Plan: r.emission.Plan.Content, Outcomes: r.outcomes})
-	check(t, "window", must[orca.WindowRecord](t)(p.ledger.Window(t.Context(), r.run.Window)), r.record())
+	asNewest := *p.model.newest(r.run.Window)
+	for revision, want := range map[int]modelRun{r.run.Revision: r, 0: asNewest} {
+		check(t, "run", must[orca.RunRecord](t)(p.ledger.Run(t.Context(), r.run.Window, revision)),
+			orca.RunRecord{Run: want.run, Plan: want.emission.Plan.Content, Outcomes: want.outcomes})
+	}
+	check(t, "window", must[orca.WindowRecord](t)(p.ledger.Window(t.Context(), r.run.Window)), p.model.record(r.run.Window))
+	bare := slices.Clone(r.outcomes)
+	for i := range bare {
+		bare[i].Result = nil
+	}
+	check(t, "outcomes", must[[]orca.Outcome](t)(p.ledger.Outcomes(t.Context(), r.run.Position)), bare)
 	asked := rapid.SliceOfN(rapid.SampledFrom([]orca.AlgorithmID{cpu.Algorithm.ID, mem.Algorithm.ID}), 0, 3).Draw(t, "results of")
 	got, err := p.ledger.Results(t.Context(), r.run.Position, asked)
 	want, ok := p.model.results(r.run.Position, asked)

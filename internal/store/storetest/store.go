@@ -22,6 +22,10 @@ type Store interface {
 	// Accept queues an emission and never waits for I/O. done is called once, after the commit that made it durable, in
 	// the order of positions; it must not block.
 	Accept(e orca.Emission, done func(orca.Accepted, error))
+	// Revise queues the next run of a window. done is called as for Accept. It is refused with orca.Precondition when Base
+	// is not the newest run or not finished, and with orca.NotFound when there is no such window, or something is to be
+	// kept that did not succeed in Base.
+	Revise(r orca.Revision, done func(orca.Accepted, error))
 	// Settle queues outcomes, and the end of their run when they are the last. done is called as for Accept. Of two
 	// outcomes of one node the first stays, and a finished run keeps its end: neither is an error.
 	Settle(s orca.Settlement, done func(error))
@@ -29,6 +33,8 @@ type Store interface {
 	// OpenRuns returns unfinished runs above the position after, ascending, with their outcomes, which are sorted by
 	// algorithm and lack the results.
 	OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error)
+	// Outcomes returns the outcomes of one run, sorted by algorithm, without their results.
+	Outcomes(context.Context, orca.Position) ([]orca.Outcome, error)
 	Plan(context.Context, orca.PlanHash) ([]byte, error)
 	// Results returns the results of succeeded outcomes of one run in the order asked, or orca.NotFound naming the
 	// first that is missing.
@@ -37,6 +43,11 @@ type Store interface {
 
 	Window(context.Context, orca.WindowID) (orca.WindowRecord, error)
 	Windows(context.Context, orca.WindowQuery) ([]orca.WindowRecord, error)
+	// CountWindows counts what Windows would return without a limit.
+	CountWindows(context.Context, orca.WindowQuery) (int64, error)
+	// WindowsByTime returns the windows of a type that the query selects and that come after the key, the oldest first.
+	// The type has to be given; the query's limit holds.
+	WindowsByTime(ctx context.Context, q orca.WindowQuery, after orca.WindowKey) ([]orca.WindowRecord, error)
 	// Run returns a revision of a window, the newest for 0, with its outcomes sorted by algorithm.
 	Run(ctx context.Context, id orca.WindowID, revision int) (orca.RunRecord, error)
 	History(context.Context, orca.ResultQuery) ([]orca.ResultRecord, error)
