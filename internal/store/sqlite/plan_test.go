@@ -48,7 +48,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		"history, next page": {func() (string, []any) { return history(orca.ResultQuery{From: 3, Before: &orca.ResultKey{To: 9}}) },
 			"SEARCH w USING COVERING INDEX window_time (type=? AND time_to>? AND (time_to,time_from)<(?,?))", "TEMP B-TREE FOR ORDER BY"},
 		"windows by time": {func() (string, []any) { return byTime(orca.WindowQuery{Type: typ, Before: 9}, orca.WindowKey{To: 7}) },
-			"SEARCH w USING COVERING INDEX window_time (type=? AND (time_to,time_from,rowid)>(?,?,?))", "TEMP B-TREE"},
+			"SEARCH w USING COVERING INDEX window_time (type=? AND (time_to,time_from)>(?,?))", "TEMP B-TREE FOR ORDER BY"},
 		"outcomes of a run":      {query(runOutcomesQuery, 1), "SEARCH o USING PRIMARY KEY (position=?)", "SCAN"},
 		"open runs":              {query(pendingQuery, 0, 10), "SEARCH pending USING INTEGER PRIMARY KEY (rowid>?)", "TEMP B-TREE"},
 		"outcomes of open runs":  {query(openOutcomesQuery, 0, 10), "SEARCH o USING PRIMARY KEY (position=?)", "SCAN"},
