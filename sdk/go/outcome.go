@@ -98,6 +98,9 @@ type Node struct {
 	// Attempts is how many executions were counted.
 	Attempts int
 	Settled  time.Time
+	// ProducedAt is the position of the run in which this came about: an earlier one where a retry kept it. It is 0
+	// when the core does not say.
+	ProducedAt int64
 
 	result *pb.Result
 }
@@ -159,7 +162,9 @@ func nodeOf(info *pb.NodeInfo) (Node, error) {
 		Reason:    info.GetReason(),
 		Attempts:  int(info.GetAttempts()),
 		Settled:   info.GetSettledAt().AsTime(),
-		result:    info.GetResult(),
+
+		ProducedAt: info.GetProducedAt(),
+		result:     info.GetResult(),
 	}
 	if state == NodeSucceeded {
 		node.Value = decodeAny(info.GetResult())

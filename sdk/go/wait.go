@@ -16,12 +16,17 @@ import (
 // Wait returns the outcome of a window's newest run when it has finished, which may have been long ago. It waits as
 // long as the context allows, also while the core is away. A window that the core does not know is [ErrNotFound].
 func (c *Client) Wait(ctx context.Context, windowID string) (*Outcome, error) {
+	return c.waitFor(ctx, windowID, 0)
+}
+
+// waitFor waits for the end of a window's run by its revision; 0 is the newest.
+func (c *Client) waitFor(ctx context.Context, windowID string, revision int32) (*Outcome, error) {
 	op := "wait for window " + windowID
 	if windowID == "" {
 		return nil, fmt.Errorf("wait: %w", invalid("window id: must not be empty"))
 	}
 	for failures := 0; ; {
-		outcome, progress, err := c.watch(ctx, windowID)
+		outcome, progress, err := c.watch(ctx, windowID, revision)
 		if err == nil {
 			return outcome, nil
 		}
@@ -47,10 +52,10 @@ var errBroken = status.Error(codes.Unavailable, "the stream ended before the run
 
 // watch follows a run over one stream. A stream tells all from the start, so nothing is carried over from a broken
 // one; progress says whether it told anything.
-func (c *Client) watch(ctx context.Context, windowID string) (outcome *Outcome, progress bool, err error) {
+func (c *Client) watch(ctx context.Context, windowID string, revision int32) (outcome *Outcome, progress bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.console.WatchWindow(ctx, &pb.WatchWindowRequest{Id: windowID})
+	stream, err := c.console.WatchWindow(ctx, &pb.WatchWindowRequest{Id: windowID, Revision: revision})
 	if err != nil {
 		return nil, false, err
 	}

@@ -31,6 +31,17 @@ type Script struct {
 	Results func(*pb.ListResultsRequest) (*pb.ListResultsResponse, error)
 	// Watch: UNIMPLEMENTED.
 	Watch func(*pb.WatchWindowRequest, grpc.ServerStreamingServer[pb.WatchWindowResponse]) error
+	// Retry: UNIMPLEMENTED.
+	Retry func(context.Context, *pb.RetryWindowRequest) (*pb.RetryWindowResponse, error)
+	// Reprocess: UNIMPLEMENTED.
+	Reprocess func(context.Context, *pb.ReprocessWindowRequest) (*pb.ReprocessWindowResponse, error)
+	// Cancel: UNIMPLEMENTED.
+	Cancel func(context.Context, *pb.CancelWindowRequest) (*pb.CancelWindowResponse, error)
+}
+
+// console says whether the core has a console at all.
+func (s Script) console() bool {
+	return s.Processors != nil || s.Results != nil || s.Watch != nil || s.Retry != nil || s.Reprocess != nil || s.Cancel != nil
 }
 
 // Core is a running fake.
@@ -100,7 +111,7 @@ func (c *Core) Restart() {
 	defer c.mu.Unlock()
 	server, served := grpc.NewServer(c.opts...), make(chan struct{})
 	pb.RegisterOrcaCoreServer(server, &core{fake: c})
-	if c.script.Processors != nil || c.script.Results != nil || c.script.Watch != nil {
+	if c.script.console() {
 		pb.RegisterOrcaConsoleServer(server, &console{fake: c})
 	}
 	entrance := c.gate.entrance()
