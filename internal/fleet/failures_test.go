@@ -395,6 +395,35 @@ func TestUnimplemented(t *testing.T) {
 	})
 }
 
+// A registration that changes nothing is one all the same: what was denied before it does not count any more, not even
+// when the answer comes later.
+func TestRegisteredAgain(t *testing.T) {
+	inWorld(t, fleet.Config{}, func(t *testing.T, w *world) {
+		p := w.serve("alpha:1")
+		w.sync(w.instance("alpha:1", "A"))
+		c := w.submit(1, "A")
+		w.next(p).end(unimplemented())
+		w.idle(p)
+		checks := p.checks.Load()
+		time.Sleep(time.Second)
+		w.fleet.Registered("beta:1") // which nobody knows
+		w.idle(p)
+		w.fleet.Registered("alpha:1")
+		a := w.next(p)
+		if got := p.checks.Load() - checks; got != 1 {
+			t.Errorf("%d health checks upon the registration, want one", got)
+		}
+		w.fleet.Registered("alpha:1")
+		a.end(unimplemented())
+		w.next(p).succeed(t)
+		c.wait()
+		wantOutcome(t, c, outcome{Results: map[string]float64{"A": 0}})
+		if seen := w.fleet.Status()[0].Instances[0].LastSeen; seen != orca.TimeOf(time.Now()) {
+			t.Errorf("the instance was last seen at %v, want the time of its registration", seen)
+		}
+	})
+}
+
 // Codes that may concern one algorithm are reported with whether it was alone, and say nothing about the instance.
 func TestCodesThatConcernAlgorithms(t *testing.T) {
 	kinds := map[codes.Code]orca.CallEndKind{
