@@ -157,12 +157,11 @@ func nodeOf(info *pb.NodeInfo) (Node, error) {
 		return Node{}, fmt.Errorf("outcome of %v: %w", id, err)
 	}
 	node := Node{
-		Algorithm: id,
-		State:     state,
-		Reason:    info.GetReason(),
-		Attempts:  int(info.GetAttempts()),
-		Settled:   info.GetSettledAt().AsTime(),
-
+		Algorithm:  id,
+		State:      state,
+		Reason:     info.GetReason(),
+		Attempts:   int(info.GetAttempts()),
+		Settled:    info.GetSettledAt().AsTime(),
 		ProducedAt: info.GetProducedAt(),
 		result:     info.GetResult(),
 	}
