@@ -59,7 +59,9 @@ func (a *admission) caughtUp() bool { return a.admitted >= a.tailAfter && !a.dou
 
 // admitNext takes a newly accepted run: from memory when it is its turn, or the tail has room.
 func (e *Engine) admitNext(x *emit) {
-	a, p, open := &e.admission, x.accepted.Position, x.emission.End == orca.RunOpen
+	a, p := &e.admission, x.accepted.Position
+	_, state := x.begun()
+	open := state == orca.RunOpen
 	gapless := a.follows(p) && (!open || len(e.active)+len(a.tail) < e.cfg.MaxActiveRuns)
 	switch {
 	case gapless && open:
@@ -88,7 +90,7 @@ func (e *Engine) startTail() {
 		n++
 		if p := x.accepted.Position; p > a.admitted { // else a load has brought it
 			a.admitted = p
-			e.start(newRun(openRunOf(x.emission, x.accepted), x.plan))
+			e.start(newRun(x.openRun(), x.plan))
 		}
 	}
 	a.tail = slices.Delete(a.tail, 0, n)

@@ -370,6 +370,8 @@ type onSubmit func(*orca.Call)
 
 func (f onSubmit) Submit(c *orca.Call) { f(c) }
 
+func (f onSubmit) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) {}
+
 func TestBacklogThatCannotBeReadEndsTheStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newLedger().session()

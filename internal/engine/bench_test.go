@@ -87,4 +87,7 @@ func (f *prompt) Submit(c *orca.Call) {
 	})
 }
 
+// Withdraw does nothing: every call is under way.
+func (f *prompt) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) {}
+
 var encoded = []byte("0123456789")

@@ -78,6 +78,9 @@ func (j *job) build(ctx context.Context, algorithms []orca.CalledAlgorithm) (*or
 		if !ok {
 			return nil, fmt.Errorf("build a request of run %d: %s is not in its plan", j.run.position, algorithms[k].ID.Full())
 		}
+		if j.run.unwanted.has(i) {
+			return nil, fmt.Errorf("%s of run %d was settled meanwhile", algorithms[k].ID, j.run.position)
+		}
 		nodes[k] = i
 	}
 	results, err := j.results(ctx, nodes)

@@ -137,6 +137,18 @@ func (d *desk) Submit(c *orca.Call) {
 	d.calls = append(d.calls, c)
 }
 
+// Withdraw takes algorithms off the calls that the test has not taken yet.
+func (d *desk) Withdraw(processor string, p orca.Position, gone func(orca.AlgorithmID) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.calls {
+		if c.Position == p && c.Processor == processor {
+			c.Algorithms = slices.DeleteFunc(c.Algorithms, func(a orca.CalledAlgorithm) bool { return gone(a.ID) })
+		}
+	}
+	d.calls = slices.DeleteFunc(d.calls, func(c *orca.Call) bool { return len(c.Algorithms) == 0 })
+}
+
 func (d *desk) take() []*orca.Call {
 	d.mu.Lock()
 	defer d.mu.Unlock()

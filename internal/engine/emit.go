@@ -8,10 +8,14 @@ import (
 	"github.com/orca-telemetry/orca/internal/plan"
 )
 
-// emit is a window on its way through Ledger.Accept. The emitter owns it until then, the loop from the commit on.
+// emit is a window on its way through Ledger.Accept, or a revision of one on its way through Ledger.Revise. The caller
+// owns it until then, the loop from the commit on.
 type emit struct {
 	engine   *Engine
 	emission orca.Emission
+	// revision is set in place of the emission, with the window as it is stored.
+	revision *orca.Revision
+	window   orca.Window
 	plan     *plan.Plan
 	accepted orca.Accepted
 	err      error
@@ -34,6 +38,11 @@ func (e *Engine) Emit(ctx context.Context, em orca.Emission) (orca.Accepted, err
 	x := &emit{engine: e, emission: em, plan: p, answered: make(chan struct{})}
 	x.fill(e.cfg.Now())
 	e.cfg.Ledger.Accept(x.emission, x.committed)
+	return x.wait(ctx)
+}
+
+// wait for the answer.
+func (x *emit) wait(ctx context.Context) (orca.Accepted, error) {
 	select {
 	case <-x.answered:
 		return x.accepted, x.err
@@ -82,20 +91,32 @@ func (x *emit) fill(now orca.Time) {
 	em := &x.emission
 	em.AcceptedAt = now
 	em.Plan = x.plan.Content()
-	for i := range x.plan.Nodes {
-		if n := &x.plan.Nodes[i]; n.Blocked != "" {
-			em.Outcomes = append(em.Outcomes, orca.Outcome{
+	em.Outcomes = blocked(x.plan, now)
+	em.Status, em.End = begins(x.plan, len(em.Outcomes))
+}
+
+// blocked returns the outcomes of nodes that can never run.
+func blocked(p *plan.Plan, now orca.Time) []orca.Outcome {
+	var outcomes []orca.Outcome
+	for i := range p.Nodes {
+		if n := &p.Nodes[i]; n.Blocked != "" {
+			outcomes = append(outcomes, orca.Outcome{
 				Algorithm: n.Algorithm.ID, Kind: orca.Skipped, Reason: n.Blocked, SettledAt: now,
 			})
 		}
 	}
-	switch len(x.plan.Nodes) {
+	return outcomes
+}
+
+// begins returns the answer to an emit or a reprocess, and the state that its run begins in, with so many nodes blocked.
+func begins(p *plan.Plan, blocked int) (orca.EmitStatus, orca.RunState) {
+	switch len(p.Nodes) {
 	case 0:
-		em.Status, em.End = orca.NoTriggeredAlgorithms, orca.RunSucceeded
-	case len(em.Outcomes):
-		em.Status, em.End = orca.TriggeringFailed, orca.RunIncomplete
+		return orca.NoTriggeredAlgorithms, orca.RunSucceeded
+	case blocked:
+		return orca.TriggeringFailed, orca.RunIncomplete
 	default:
-		em.Status, em.End = orca.ProcessingTriggered, orca.RunOpen
+		return orca.ProcessingTriggered, orca.RunOpen
 	}
 }
 
@@ -127,9 +148,14 @@ func (e *Engine) accepted(x *emit) {
 	case x.accepted.Replayed:
 		a.hear(x.accepted.Position)
 	default:
-		e.stats.accepted.Add(1)
-		for i := range x.emission.Outcomes {
-			e.stats.outcome(x.emission.Outcomes[i].Kind)
+		if x.revision == nil {
+			e.stats.accepted.Add(1)
+		}
+		outcomes, _ := x.begun()
+		for i := range outcomes {
+			if outcomes[i].ProducedAt == 0 { // else it is kept, and was counted
+				e.stats.outcome(outcomes[i].Kind)
+			}
 		}
 		e.admitNext(x)
 	}

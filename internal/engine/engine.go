@@ -17,10 +17,12 @@ import (
 	"github.com/orca-telemetry/orca/internal/plan"
 )
 
-// Ledger is the durable record. Accept and Settle return at once; done is called after the commit and must not block.
-// Accept's are called in the order of positions.
+// Ledger is the durable record. Accept, Revise and Settle return at once; done is called after the commit and must not
+// block. Those of Accept and Revise are called in the order of positions.
 type Ledger interface {
 	Accept(e orca.Emission, done func(orca.Accepted, error))
+	// Revise is refused with orca.Precondition when its base is not the newest run of the window any more, or open.
+	Revise(r orca.Revision, done func(orca.Accepted, error))
 	// Settle may be repeated: of two outcomes of one node the first one stays.
 	Settle(s orca.Settlement, done func(error))
 	// OpenRuns returns unfinished runs with positions above after, the lowest first.
@@ -29,11 +31,17 @@ type Ledger interface {
 	// Results returns the results of nodes that succeeded, in the order asked.
 	Results(ctx context.Context, p orca.Position, ids []orca.AlgorithmID) ([]orca.Result, error)
 	Backlog(ctx context.Context) (orca.Backlog, error)
+	Window(ctx context.Context, id orca.WindowID) (orca.WindowRecord, error)
+	// Outcomes returns those of one run, without the results.
+	Outcomes(ctx context.Context, p orca.Position) ([]orca.Outcome, error)
 }
 
 // Fleet carries out calls. Submit returns at once; the fleet holds a call until an instance can take it.
 type Fleet interface {
 	Submit(*orca.Call)
+	// Withdraw takes algorithms of a run out of the calls that wait for an instance of a processor. It returns at once, and
+	// nothing is reported of them. What is under way goes on.
+	Withdraw(processor string, p orca.Position, gone func(orca.AlgorithmID) bool)
 }
 
 // Planner knows the plan of a window type; every registered type has one, if an empty one.
@@ -62,6 +70,8 @@ type Config struct {
 	MaxAttempts int
 	// RetryHandled retries handled failures too; default false.
 	RetryHandled bool
+	// RetiredWait is how long a node waits for its retired algorithm to be announced again; default 1 h.
+	RetiredWait time.Duration
 	// MaxUnsettledBytes bounds the results that are received and not durable yet; streams wait beyond it. Default 256 MiB.
 	MaxUnsettledBytes int64
 	// MaxHeldBytes bounds the results kept in memory for dependents in their run; beyond it they are read back from
@@ -79,12 +89,13 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxAccept, 1024)
 	setDefault(&c.MaxActiveRuns, 4096)
 	setDefault(&c.MaxAttempts, 3)
+	setDefault(&c.RetiredWait, time.Hour)
 	setDefault(&c.MaxUnsettledBytes, 256<<20)
 	setDefault(&c.MaxHeldBytes, 256<<20)
 	return c
 }
 
-func setDefault[T int | int64](v *T, d T) {
+func setDefault[T int | int64 | time.Duration](v *T, d T) {
 	if *v == 0 {
 		*v = d
 	}
@@ -101,13 +112,18 @@ type Engine struct {
 	unanswered atomic.Int64
 	stopping   atomic.Bool
 	begun      chan struct{} // closed once Run knows what is in the ledger, or has failed
+	over       chan struct{} // closed once Run has returned
 
 	// Owned by the loop.
 	active    map[orca.Position]*run
 	touched   []*run // runs to be looked at in the end of this turn
 	admission admission
-	plans     planCache      // for the load that is under way
-	random    func() float64 // in [0, 1)
+	// withdrawals are under way; bounded by the requests that wait for them.
+	withdrawals []*withdrawal
+	page        int // runs of a withdrawal's page that are not durable, and the page itself
+	retirement  retirement
+	plans       planCache      // for the load that is under way
+	random      func() float64 // in [0, 1)
 }
 
 // New returns an engine that does nothing until Run.
@@ -119,6 +135,7 @@ func New(cfg Config) *Engine {
 		watchers:  watchers{byRun: map[orca.Position][]chan struct{}{}},
 		unsettled: semaphore.NewWeighted(cfg.MaxUnsettledBytes),
 		begun:     make(chan struct{}),
+		over:      make(chan struct{}),
 		active:    map[orca.Position]*run{},
 		random:    rand.Float64,
 	}
@@ -130,6 +147,7 @@ func New(cfg Config) *Engine {
 // When ctx is cancelled it still takes in what was posted before, so that results of calls that have ended are on
 // their way to the ledger when Run returns.
 func (e *Engine) Run(ctx context.Context) error {
+	defer close(e.over)
 	defer e.StopAccepting()
 	if err := e.begin(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -151,6 +169,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.run(turn)
 			e.endTurn()
 			e.admit(ctx, &loads)
+			e.walk(ctx, &loads)
 		}
 	}
 }
@@ -200,6 +219,7 @@ func (e *Engine) endTurn() {
 // end takes in what was posted and hands it to the ledger. Nothing new is begun.
 func (e *Engine) end() {
 	e.run(e.inbox.close())
+	e.retirement.stop()
 	for _, p := range slices.Sorted(maps.Keys(e.active)) {
 		e.sendLast(e.active[p])
 	}

@@ -126,6 +126,7 @@ type session struct {
 
 type write struct {
 	emission   *orca.Emission
+	revision   *orca.Revision
 	accepted   func(orca.Accepted, error)
 	settlement *orca.Settlement
 	settled    func(error)
@@ -221,7 +222,7 @@ func (s *session) apply(w *write) (answer func()) {
 	if s.writeFault != nil {
 		kept, err = s.writeFault(w)
 	}
-	if w.emission == nil {
+	if w.settlement != nil {
 		if err == nil || kept {
 			s.settle(w.settlement)
 		}
@@ -229,12 +230,22 @@ func (s *session) apply(w *write) (answer func()) {
 	}
 	var a orca.Accepted
 	if err == nil || kept {
-		a = s.accept(w.emission)
+		refusal := error(nil)
+		if a, refusal = s.write(w); err == nil {
+			err = refusal
+		}
 	}
 	if err != nil {
 		a = orca.Accepted{}
 	}
 	return func() { w.accepted(a, err) }
+}
+
+func (l *ledger) write(w *write) (orca.Accepted, error) {
+	if w.revision != nil {
+		return l.revise(w.revision)
+	}
+	return l.accept(w.emission), nil
 }
 
 // crash ends the session: nothing of it that is not committed ever will be.

@@ -47,6 +47,9 @@ func (c *playedCore) Submit(call *orca.Call) {
 	}
 }
 
+// Withdraw does nothing: every call is under way.
+func (c *playedCore) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) {}
+
 // checkCall returns the rules that a call breaks.
 func (c *playedCore) checkCall(call *orca.Call) (broken []string) {
 	rule := func(format string, args ...any) {

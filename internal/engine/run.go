@@ -24,6 +24,11 @@ type run struct {
 	ready   []int
 	touched bool // it is in Engine.touched
 
+	// row: it is not active, and in memory only until what is taken out of it is durable.
+	row         bool
+	withdrawals []withdrawn
+	unwanted    unwanted
+
 	settlements
 }
 
@@ -95,6 +100,10 @@ func (e *Engine) start(r *run) {
 		}
 	}
 	e.skipDoomed(r)
+	for _, w := range e.withdrawals {
+		e.take(w, r)
+	}
+	e.takeRetired(r)
 	e.markReady(r, r.progress.Ready())
 	e.touch(r) // a run of which nothing is open only needs its end
 }
@@ -124,7 +133,9 @@ func (e *Engine) delay(r *run, nodes []int, d time.Duration) {
 	}
 	again := func() {
 		for _, i := range nodes {
-			r.nodes[i].phase = waiting
+			if r.nodes[i].phase == delayed { // else it was withdrawn
+				r.nodes[i].phase = waiting
+			}
 		}
 		e.markReady(r, nodes)
 	}

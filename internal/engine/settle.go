@@ -91,6 +91,7 @@ func (e *Engine) sent(r *run, s orca.Settlement, err error) {
 	for k := range s.Outcomes {
 		e.durable(r, &s.Outcomes[k])
 	}
+	e.settleWithdrawals(r)
 	if s.End != orca.RunOpen {
 		e.finish(r)
 	} else {
@@ -144,9 +145,11 @@ func (e *Engine) release(r *run, i int) {
 }
 
 func (e *Engine) finish(r *run) {
-	delete(e.active, r.position)
-	e.stats.active.Add(-1)
 	e.stats.open.Add(-1)
+	if !r.row {
+		delete(e.active, r.position)
+		e.stats.active.Add(-1)
+	}
 }
 
 // weight of a result in the budget of unsettled bytes; one larger than the whole budget takes all of it.

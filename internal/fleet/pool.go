@@ -245,8 +245,10 @@ func (p *pool) later(pt *part) {
 	p.putOff[pt] = true
 	time.AfterFunc(p.fleet.cfg.Probe, func() {
 		p.mu.Lock()
-		delete(p.putOff, pt)
-		p.queue.push(pt)
+		if p.putOff[pt] { // else it was withdrawn
+			delete(p.putOff, pt)
+			p.queue.push(pt)
+		}
 		p.mu.Unlock()
 		token(p.wake)
 	})

@@ -68,8 +68,10 @@ func (q *queue) push(p *part) {
 }
 
 // pop removes and returns the first part of a line.
-func (q *queue) pop(l *line) *part {
-	p := heap.Pop(&l.parts).(*part)
+func (q *queue) pop(l *line) *part { return q.removeAt(l, 0) }
+
+func (q *queue) removeAt(l *line, i int) *part {
+	p := heap.Remove(&l.parts, i).(*part)
 	q.len--
 	if len(l.parts) == 0 {
 		last := len(q.waiting) - 1
