@@ -278,6 +278,23 @@ func TestCallRefusesWhatCannotBe(t *testing.T) {
 	}
 }
 
+func TestResultsOfAnyKind(t *testing.T) {
+	t.Parallel()
+	p := orca.NewProcessor("racing")
+	grip := orca.Remote[any](orca.AlgorithmID{Processor: "chassis", Name: "Grip", Version: "1.0.0"})
+	var got any
+	a := orca.None(p, "Reader", "1.0.0", lap, func(_ context.Context, run *orca.Run) error {
+		got = grip.From(run)
+		return nil
+	}, orca.Needs(grip))
+	for _, want := range []any{nil, float32(1.5), []float32{}, []float32{1}, map[string]any{"a": 1.0}} {
+		mustCall(t, a, grip.Given(want))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestNumbersThatFitAreKept(t *testing.T) {
 	t.Parallel()
 	type numbers struct {

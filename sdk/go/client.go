@@ -88,7 +88,7 @@ func (c *Client) try(ctx context.Context, op string, call func(context.Context) 
 		if err == nil {
 			return nil
 		}
-		if last != nil && ctx.Err() != nil {
+		if code := status.Code(err); last != nil && (code == codes.DeadlineExceeded || code == codes.Canceled) {
 			err = last // it tells more than that the time was up
 		}
 		last = err

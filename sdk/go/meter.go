@@ -17,7 +17,8 @@ const meterInterval = time.Second
 
 // meter measures this process.
 type meter struct {
-	started time.Time
+	started  time.Time
+	interval time.Duration // meterInterval
 
 	mu      sync.Mutex       // guards what follows
 	process *process.Process // nil where the platform tells nothing
@@ -27,7 +28,7 @@ type meter struct {
 }
 
 func newMeter() *meter {
-	m := &meter{started: time.Now()}
+	m := &meter{started: time.Now(), interval: meterInterval}
 	if p, err := process.NewProcess(int32(os.Getpid())); err == nil {
 		m.process = p
 	}
@@ -41,7 +42,7 @@ func (m *meter) read() *pb.ProcessorMetrics {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	if used, ok := m.cpuSeconds(); ok && now.Sub(m.at) >= meterInterval {
+	if used, ok := m.cpuSeconds(); ok && now.Sub(m.at) >= m.interval {
 		m.percent = cpuPercent(used-m.used, now.Sub(m.at), runtime.GOMAXPROCS(0))
 		m.at, m.used = now, used
 	}

@@ -381,6 +381,24 @@ func TestDefiningWhileRunningPanics(t *testing.T) {
 	orca.Value(p, "Late", "1.0.0", lap, constant(1))
 }
 
+func TestAnOpenListenerIsServed(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	core := fakecore.Start(t, fakecore.Script{})
+	p := newProcessor(core.Addr, orca.WithListener(listener))
+	orca.Value(p, "Speed", "1.0.0", lap, constant(1))
+	s := serve(t, core, p)
+	if got := s.Registration.GetConnectionStr(); got != listener.Addr().String() || s.Registration.GetName() != p.Name() {
+		t.Errorf("announced %s at %s, want the listener's %s", s.Registration.GetName(), got, listener.Addr())
+	}
+	if _, err := execute(t, s, request("Speed")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAPortInUseIsSaid(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
@@ -46,6 +47,26 @@ func TestHealthTellsThePhase(t *testing.T) {
 	}
 	if len(s.heard) != 1 {
 		t.Error("the health checks were not taken for heartbeats")
+	}
+}
+
+func TestTheMeterSeesCPUAndMemory(t *testing.T) {
+	t.Parallel()
+	m := newMeter()
+	m.interval = time.Millisecond
+	before, ok := m.cpuSeconds()
+	if !ok {
+		t.Skip("this platform does not tell a process's CPU time")
+	}
+	for used := before; used < before+0.02; { // two ticks of the clock that counts it
+		used, _ = m.cpuSeconds()
+	}
+	if got := m.read(); got.GetCpuPercent() <= 0 || got.GetCpuPercent() > 100 || got.GetMemoryBytes() < 1<<20 {
+		t.Errorf("got %v", got)
+	}
+	m.process = nil
+	if got := m.read(); got.GetMemoryBytes() < 1<<20 {
+		t.Errorf("without help of the platform: got %v", got)
 	}
 }
 
