@@ -160,7 +160,7 @@ func (s *simulation) start(i int) {
 	})
 }
 
-func address(i int) string { return fmt.Sprintf("unruly-%d:1", i) }
+func address(i int) string { return fmt.Sprintf("instance-%d:1", i) }
 
 // announce makes the processors register with algorithms of their choice, or with all when they behave.
 func (s *simulation) announce() {

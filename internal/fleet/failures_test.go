@@ -418,6 +418,9 @@ func TestRegisteredAgain(t *testing.T) {
 		w.next(p).succeed(t)
 		c.wait()
 		wantOutcome(t, c, outcome{Results: map[string]float64{"A": 0}})
+		p.answerHealth(hang)
+		time.Sleep(time.Minute)
+		w.fleet.Registered("alpha:1")
 		if seen := w.fleet.Status()[0].Instances[0].LastSeen; seen != orca.TimeOf(time.Now()) {
 			t.Errorf("the instance was last seen at %v, want the time of its registration", seen)
 		}

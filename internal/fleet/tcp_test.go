@@ -1,9 +1,11 @@
 package fleet_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,18 +20,42 @@ import (
 
 // The tests here use TCP and the machine's clock: what they show depends on neither.
 
-func listenTCP(t *testing.T, address string) net.Listener {
+// hosts are the names of processors that listen on TCP. One that comes back listens at another port, since its own may
+// have been given to somebody else.
+type hosts struct {
+	mu sync.Mutex
+	at map[string]string
+}
+
+// serve starts a processor that listens under the name from now on.
+func (h *hosts) serve(t *testing.T, name string, options ...grpc.ServerOption) *processor {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.at == nil {
+		h.at = map[string]string{}
+	}
+	h.at[name] = l.Addr().String()
+	return serve(t, l, name, options...)
 }
 
-func tcpInstance(address string, registered orca.Time, names ...string) orca.Instance {
+func (h *hosts) dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, name string) (net.Conn, error) {
+		h.mu.Lock()
+		address := cmp.Or(h.at[name], "127.0.0.1:1") // where nobody listens
+		h.mu.Unlock()
+		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	})}
+}
+
+// announced is an instance of processor "p" that runs the named algorithms.
+func announced(address string, names ...string) orca.Instance {
 	in := orca.Instance{
-		Address: address, Connection: "grpc://" + address, Processor: "p", RegisteredAt: registered,
+		Address: address, Connection: "grpc://" + address, Processor: "p", RegisteredAt: 1,
 		Algorithms: map[orca.AlgorithmID]orca.DefinitionHash{},
 	}
 	for _, name := range names {
@@ -41,18 +67,14 @@ func tcpInstance(address string, registered orca.Time, names ...string) orca.Ins
 // A processor that registers before it listens, works, dies with a call and comes back: each call ends as it should.
 func TestOverTCP(t *testing.T) {
 	t.Parallel()
-	l := listenTCP(t, "127.0.0.1:0")
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	f := fleet.New(fleet.Config{})
+	h := new(hosts)
+	f := fleet.New(fleet.Config{DialOptions: h.dialOptions()})
 	run(t, f)
-	f.Sync([]orca.Instance{tcpInstance(address, 1, "A")})
+	f.Sync([]orca.Instance{announced("alpha:1", "A")})
 	first := newCall(1, "p", "A")
 	f.Submit(&first.Call)
 
-	p := serve(t, listenTCP(t, address), address)
+	p := h.serve(t, "alpha:1")
 	listening := time.Now()
 	a := <-p.asked
 	t.Logf("work came %v after it listened", time.Since(listening))
@@ -67,7 +89,7 @@ func TestOverTCP(t *testing.T) {
 	second.wait()
 	wantOutcome(t, second, outcome{Ends: []ending{{Kind: orca.EndLost, Missing: []string{"A"}, Alone: true}}})
 	f.Submit(&third.Call)
-	p = serve(t, listenTCP(t, address), address)
+	p = h.serve(t, "alpha:1")
 	listening = time.Now()
 	a = <-p.asked
 	t.Logf("work came %v after it was back", time.Since(listening))
@@ -83,11 +105,11 @@ func TestLargestMessages(t *testing.T) {
 	if raceDetector {
 		largest = 8 << 20 // takes ten times as long
 	}
-	l := listenTCP(t, "127.0.0.1:0")
-	p := serve(t, l, l.Addr().String(), grpc.MaxRecvMsgSize(largest), grpc.MaxSendMsgSize(largest))
-	f := fleet.New(fleet.Config{OmitLegacyFields: true})
+	h := new(hosts)
+	p := h.serve(t, "alpha:1", grpc.MaxRecvMsgSize(largest), grpc.MaxSendMsgSize(largest))
+	f := fleet.New(fleet.Config{OmitLegacyFields: true, DialOptions: h.dialOptions()})
 	run(t, f)
-	f.Sync([]orca.Instance{tcpInstance(p.address, 1, "B")})
+	f.Sync([]orca.Instance{announced("alpha:1", "B")})
 
 	// Bytes of a field that nobody knows: quicker than anything that is looked into.
 	filling := protowire.AppendBytes(protowire.AppendTag(nil, 100, protowire.BytesType), make([]byte, largest-1000))
@@ -125,25 +147,22 @@ func TestLargestMessages(t *testing.T) {
 	}
 }
 
-// Many instances on TCP share much work while all of them are killed and come back one after the other.
+// Many instances share much work while all of them are killed and come back one after the other.
 func TestRestartsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const calls, instances = 1000, 3
-	f := fleet.New(fleet.Config{})
+	h := new(hosts)
+	f := fleet.New(fleet.Config{DialOptions: h.dialOptions()})
 	run(t, f)
-	serveAll := func(l net.Listener) *processor {
-		p := serve(t, l, l.Addr().String())
-		p.answerAll(t)
-		return p
-	}
-	var announced []orca.Instance
+	var all []orca.Instance
 	var processors []*processor
-	for range instances {
-		p := serveAll(listenTCP(t, "127.0.0.1:0"))
+	for i := range instances {
+		p := h.serve(t, address(i))
+		p.answerAll(t)
 		processors = append(processors, p)
-		announced = append(announced, tcpInstance(p.address, 1, "A"))
+		all = append(all, announced(p.address, "A"))
 	}
-	f.Sync(announced)
+	f.Sync(all)
 
 	done := make(chan error, calls)
 	for position := orca.Position(1); position <= calls; position++ {
@@ -156,9 +175,10 @@ func TestRestartsUnderLoad(t *testing.T) {
 		if n%(calls/10) != calls/20 {
 			continue
 		}
-		i := n % instances
-		processors[i].kill()
-		processors[i] = serveAll(listenTCP(t, processors[i].address))
+		p := &processors[n%instances]
+		(*p).kill()
+		*p = h.serve(t, (*p).address)
+		(*p).answerAll(t)
 	}
 }
 

@@ -18,7 +18,10 @@ import (
 // looks at what the kernel was told.
 func TestVanishedMachineIsNoticed(t *testing.T) {
 	t.Parallel()
-	l := listenTCP(t, "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := serve(t, l, l.Addr().String())
 	dialled := make(chan *net.TCPConn, 1)
 	f := fleet.New(fleet.Config{DialOptions: []grpc.DialOption{
@@ -31,7 +34,7 @@ func TestVanishedMachineIsNoticed(t *testing.T) {
 		}),
 	}})
 	run(t, f)
-	f.Sync([]orca.Instance{tcpInstance(p.address, 1, "A")})
+	f.Sync([]orca.Instance{announced(p.address, "A")})
 	c := newCall(1, "p", "A")
 	f.Submit(&c.Call)
 	(<-p.asked).succeed(t) // the connection is made by now
