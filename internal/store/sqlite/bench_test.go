@@ -54,14 +54,19 @@ func benched(b testing.TB, cfg Config) (*Store, orca.Emission, orca.Settlement) 
 // BenchmarkWindows writes windows of five results each: one accept, and one settlement per result. callers wait for
 // their answers, as many as the commit can share.
 func BenchmarkWindows(b *testing.B) {
+	keys := map[string]func(i int) string{
+		"none":    func(int) string { return "" },
+		"ordered": func(i int) string { return fmt.Sprintf("%032x", i) }, // as those that begin with the time are
+		"random":  func(i int) string { return fmt.Sprintf("%032x", uint64(i)*0x9E3779B97F4A7C15) },
+	}
 	for _, callers := range []int{1, 16, 256, 2048} {
-		for _, keyed := range []bool{false, true} {
-			b.Run(fmt.Sprintf("callers=%d/keys=%v", callers, keyed), func(b *testing.B) { benchmarkWindows(b, callers, keyed) })
+		for _, kind := range []string{"none", "ordered", "random"} {
+			b.Run(fmt.Sprintf("callers=%d/keys=%s", callers, kind), func(b *testing.B) { benchmarkWindows(b, callers, keys[kind]) })
 		}
 	}
 }
 
-func benchmarkWindows(b *testing.B, callers int, keyed bool) {
+func benchmarkWindows(b *testing.B, callers int, key func(int) string) {
 	s, emission, settlement := benched(b, Config{})
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -73,9 +78,7 @@ func benchmarkWindows(b *testing.B, callers int, keyed bool) {
 			for i := c; i < b.N; i += callers {
 				e := emission
 				e.Window.From, e.Window.To = orca.Time(i+1)*1e9, orca.Time(i+2)*1e9
-				if keyed {
-					e.Key = orca.IdempotencyKey{Project: "p", Key: fmt.Sprintf("%032x", uint64(i)*0x9E3779B97F4A7C15), Digest: [32]byte{1}}
-				}
+				e.Key = orca.IdempotencyKey{Project: "p", Key: key(i), Digest: [32]byte{1}}
 				var at orca.Position
 				s.Accept(e, func(a orca.Accepted, err error) { at = a.Position; done <- err })
 				if err := <-done; err != nil {

@@ -7,13 +7,19 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
+	"strings"
 
 	modernc "modernc.org/sqlite"
 )
 
-// dsn names the database file with what every connection to it sets. SQLite reads the name as a URI, so the path is
-// escaped.
+// dsn names the database file with what every connection to it sets: pairs of a parameter of the driver and its value.
+// SQLite reads the name as a URI, so the path is escaped, and on Windows begins with a slash.
 func dsn(path string, params ...string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: path}
 	q := url.Values{"_dqs": {"0"}, "_error_rc": {"1"}}
 	for i := 0; i < len(params); i += 2 {

@@ -166,7 +166,7 @@ func (tx *batchTx) rolledBack(err error) error {
 	return err
 }
 
-// fault closes the connection after a failure.
+// fault closes the connection after a failure. The callers are told what it means for them, the log what it was.
 func (s *Store) fault(err error) {
 	s.stats.failed()
 	s.cfg.Logger.Error("the ledger could not be written", "store", s.path, "error", err)
