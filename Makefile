@@ -26,6 +26,10 @@ demo: ## Build bin/orca and watch it work on this machine's telemetry
 	go build -o bin/orca ./cmd/orca
 	@bin/orca demo
 
+.PHONY: million
+million: ## Emit a million windows and say how much memory the core held
+	ORCA_TEST_WINDOWS=1000000 go test -count=1 -timeout=2h -v -run=TestManyWindows ./internal/e2e
+
 .PHONY: clean
 clean: ## Remove what was built and installed here
 	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules}
