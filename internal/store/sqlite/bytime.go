@@ -9,7 +9,7 @@ import (
 
 // CountWindows counts the windows that q selects, whatever its limit.
 func (s *Store) CountWindows(ctx context.Context, q orca.WindowQuery) (n int64, err error) {
-	where := windowCondition(q)
+	where := windowCondition(q, indexedType)
 	err = s.within(ctx, "count windows", func(ctx context.Context) error {
 		return s.readers.QueryRowContext(ctx, `SELECT count(*) FROM window w`+where.sql(), where.args...).Scan(&n)
 	})
@@ -36,7 +36,7 @@ func byTimeCondition(q orca.WindowQuery, after orca.WindowKey) condition {
 	}
 	typ := q.Type
 	q.Type, q.From = orca.WindowTypeID{}, 0
-	return windowCondition(q).
+	return windowCondition(q, indexedType).
 		and("w.type = (SELECT id FROM window_type WHERE name = ? AND version = ?)", typ.Name, typ.Version).
 		and("(w.time_to, w.time_from, w.id) > (?, ?, ?)", int64(after.To), int64(after.From), int64(after.ID))
 }

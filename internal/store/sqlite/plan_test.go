@@ -16,7 +16,11 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 	s, _, _ := benched(t, Config{})
 	typ := orca.WindowTypeID{Name: "Tick", Version: "1.0.0"}
 	windows := func(q orca.WindowQuery) (string, []any) {
-		c := windowCondition(q)
+		column := walkedType
+		if q.From != 0 {
+			column = indexedType
+		}
+		c := windowCondition(q, column)
 		return windowsQuery(c), append(c.args, 10)
 	}
 	history := func(q orca.ResultQuery) (string, []any) {
@@ -86,4 +90,34 @@ func (s *Store) planOf(t *testing.T, query string, args []any) []string {
 		t.Fatal(err)
 	}
 	return steps
+}
+
+// TestManyWindowsAreNotSorted: a bound in time that leaves many windows is no reason to sort them all for a page.
+func TestManyWindowsAreNotSorted(t *testing.T) {
+	t.Parallel()
+	s := opened(t, Config{})
+	serve(t, s)
+	var last <-chan accepted
+	for i := range fewWindows + 10 {
+		last = accept(s, ticking(i))
+	}
+	if a := <-last; a.err != nil {
+		t.Fatal(a.err)
+	}
+	for from, want := range map[orca.Time]string{0: walkedType, 1e9: walkedType, 20e9: indexedType, 10_000e9: indexedType} {
+		err := s.read(t.Context(), "test", func(ctx context.Context, tx snapshot) error {
+			got, err := tx.typeColumn(ctx, orca.WindowQuery{Type: tick.ID, From: from})
+			if got != want {
+				t.Errorf("windows after %v are found by %s, want %s", from, got, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	records, err := s.Windows(t.Context(), orca.WindowQuery{Type: tick.ID, From: 1e9, To: 9_000e9, Limit: 2})
+	if err != nil || len(records) != 2 || records[0].ID != 9_000 || records[1].ID != 8_999 {
+		t.Errorf("the newest two before second 9,000 are %+v (%v)", records, err)
+	}
 }

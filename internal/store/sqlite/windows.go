@@ -67,10 +67,39 @@ func noWindow(id orca.WindowID) error {
 // Windows returns the windows that q selects, the newest accepted first.
 func (s *Store) Windows(ctx context.Context, q orca.WindowQuery) (records []orca.WindowRecord, err error) {
 	err = s.read(ctx, "list windows", func(ctx context.Context, tx snapshot) error {
-		records, err = tx.windows(ctx, windowCondition(q), q.Limit)
+		column, err := tx.typeColumn(ctx, q)
+		if err != nil {
+			return err
+		}
+		records, err = tx.windows(ctx, windowCondition(q, column), q.Limit)
 		return err
 	})
 	return records, err
+}
+
+// The type of a window, for a query that may use the index on time, and for one that may not.
+const (
+	indexedType = "w.type"
+	walkedType  = "+w.type"
+)
+
+// fewWindows may be sorted for a page, beyond that walking the ids downwards finds it sooner.
+const fewWindows = 10_000
+
+// typeColumn chooses the way to a page of windows by descending ids: through the index on time and a sort, when a lower
+// bound in time leaves few windows of the type, else along the ids.
+func (tx snapshot) typeColumn(ctx context.Context, q orca.WindowQuery) (string, error) {
+	if q.Type == (orca.WindowTypeID{}) || q.From == 0 {
+		return walkedType, nil
+	}
+	var n int
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM window w
+		WHERE w.type = (SELECT id FROM window_type WHERE name = ? AND version = ?) AND w.time_to > ? LIMIT +?)`,
+		q.Type.Name, q.Type.Version, int64(q.From), fewWindows).Scan(&n)
+	if n < fewWindows {
+		return indexedType, err
+	}
+	return walkedType, err
 }
 
 // windowsQuery first finds the page, see within.
@@ -104,16 +133,11 @@ func (tx snapshot) list(ctx context.Context, query string, args []any) ([]orca.W
 	return records, rows.Err()
 }
 
-// windowCondition says what q selects. A lower bound in time makes the index on time worth a sort by id; without one,
-// walking the ids downwards is what finds a page fastest, so the type is kept from choosing that index (by the +).
-func windowCondition(q orca.WindowQuery) condition {
+// windowCondition says what q selects, with indexedType or walkedType for the type.
+func windowCondition(q orca.WindowQuery, typeColumn string) condition {
 	var c condition
 	if q.Type != (orca.WindowTypeID{}) {
-		column := "+w.type"
-		if q.From != 0 {
-			column = "w.type"
-		}
-		c = c.and(column+" = (SELECT id FROM window_type WHERE name = ? AND version = ?)", q.Type.Name, q.Type.Version)
+		c = c.and(typeColumn+" = (SELECT id FROM window_type WHERE name = ? AND version = ?)", q.Type.Name, q.Type.Version)
 	}
 	c = c.during(q.From, q.To)
 	if q.Before != 0 {
