@@ -173,12 +173,21 @@ func TestRerunsGiveUp(t *testing.T) {
 			t.Errorf("%s: with a cancelled context: %v", op, err)
 		}
 	}
-	full := func(context.Context, *pb.CancelWindowRequest) (*pb.CancelWindowResponse, error) {
-		return nil, status.Error(codes.ResourceExhausted, "full")
+}
+
+func TestRerunsDoNotSleepBeyondTheirTime(t *testing.T) {
+	t.Parallel()
+	full, err := status.New(codes.ResourceExhausted, "full").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	client := newClient(t, fakecore.Start(t, fakecore.Script{Cancel: full}), orca.WithTimeout(100*time.Millisecond))
-	if err := client.Cancel(t.Context(), "w-1"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": full") {
-		t.Errorf("at a core that stays full: %v", err)
+	for op, call := range rerunCalls {
+		r := reruns{answers: []error{full.Err()}}
+		client := newClient(t, fakecore.Start(t, r.script()))
+		slept := client.SkipSleeps()
+		if err := call(t.Context(), client); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": full") || len(slept()) > 0 {
+			t.Errorf("%s: got %v after the pauses %v; want the core's words at once", op, err, slept())
+		}
 	}
 }
 
