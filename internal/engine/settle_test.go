@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -305,6 +306,29 @@ func TestWhatWasPostedBeforeTheEndReachesTheLedger(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whether the loop sees a result or its own end first is chance, so there are several chances.
+func TestResultsThatTheLoopHasNotSeenReachTheLedger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l, p := newLedger(), dag(t, "A")
+		for range 20 {
+			c := startCore(t, l, p)
+			at := c.emit()
+			call := c.expect(fmt.Sprintf("%d p: A", at))[0]
+			hold := make(chan struct{})
+			c.inbox.post(func() { <-hold })
+			synctest.Wait()
+			c.succeed(call)
+			go c.finish()
+			synctest.Wait()
+			close(hold)
+			c.stop()
+			if diff := cmp.Diff([]string{"succeeded", "A succeeded 1"}, recorded(l.run(at))); diff != "" {
+				t.Fatalf("run %d (-want +got):\n%s", at, diff)
+			}
+		}
+	})
 }
 
 func TestWatchersAreToldAfterTheCommit(t *testing.T) {
