@@ -11,6 +11,17 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
+// A generator works out its name on first use, without a lock, and those of this package are used by many tests at
+// once: so they are named before any test begins.
+func init() {
+	for _, g := range []fmt.Stringer{
+		text, name, extent, lookback, windowType, dependency, algorithm, registration, number, number32, instant,
+		execution, encodedStruct, encodedResult, noun, row, result, unknown, window,
+	} {
+		_ = g.String()
+	}
+}
+
 // text is any Unicode, with what trips encoders drawn often.
 var text = rapid.StringOfN(rapid.OneOf(
 	rapid.Rune(),
