@@ -42,6 +42,8 @@ func (p *pool) ended(r *request, e end) {
 // when it is not to be tried any more. The lock is held.
 func (p *pool) putBack(r *request, e end) orca.CallEndKind {
 	switch e.code {
+	case codes.OK:
+		return p.tooLarge(r.part)
 	case codes.ResourceExhausted:
 		return p.refused(r)
 	case codes.Unimplemented:
@@ -50,6 +52,17 @@ func (p *pool) putBack(r *request, e end) orca.CallEndKind {
 		}
 	}
 	p.queue.push(r.part)
+	return 0
+}
+
+// tooLarge handles a request beyond our own limit: its algorithms may fit one by one. The lock is held.
+func (p *pool) tooLarge(pt *part) orca.CallEndKind {
+	if len(pt.algorithms) == 1 {
+		return orca.EndTooLarge
+	}
+	for i := range pt.algorithms {
+		p.queue.push(&part{call: pt.call, algorithms: pt.algorithms[i : i+1], solo: pt.solo})
+	}
 	return 0
 }
 

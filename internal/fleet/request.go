@@ -54,7 +54,8 @@ func newRequest(p *pool, in *instance, pt *part) *request {
 
 // end is how a request went, before it is decided what that means.
 type end struct {
-	// kind is zero when the instance did not begin to work on it, for the reason in code.
+	// kind is zero when the instance did not begin to work on it, for the reason in code; with codes.OK the request was
+	// too large to be sent.
 	kind   orca.CallEndKind
 	code   codes.Code
 	reason string
@@ -99,12 +100,11 @@ func (r *request) build(ctx context.Context) ([]byte, end) {
 	message, err := r.pool.fleet.encoder.Request(r.execID, x, !cfg.OmitLegacyFields)
 	switch {
 	case errors.Is(err, orca.Exhausted):
-		return nil, end{kind: orca.EndTooLarge, reason: err.Error()}
+		return nil, end{reason: err.Error()}
 	case err != nil:
 		return nil, end{kind: orca.EndUnbuilt, reason: err.Error()}
 	case len(message) > cfg.MaxMessageSize:
-		return nil, end{kind: orca.EndTooLarge, reason: fmt.Sprintf(
-			"the request has %d bytes, and the limit is %d (--max-message-size)", len(message), cfg.MaxMessageSize)}
+		return nil, end{reason: fmt.Sprintf("the request has %d bytes, and the limit is %d (--max-message-size)", len(message), cfg.MaxMessageSize)}
 	}
 	return message, end{}
 }

@@ -286,6 +286,36 @@ func TestRequestThatIsNotSent(t *testing.T) {
 	}
 }
 
+// A request that is too large for what it asks altogether goes out in parts.
+func TestRequestThatIsTooLargeTogether(t *testing.T) {
+	inWorld(t, fleet.Config{MaxMessageSize: 4096}, func(t *testing.T, w *world) {
+		p := w.serve("alpha:1")
+		w.sync(w.instance("alpha:1", "A", "B", "C"))
+		c := newCall(1, "p", "A", "B", "C")
+		c.Build = func(_ context.Context, algorithms []orca.CalledAlgorithm) (*orca.Execution, error) {
+			x := execution(algorithms)
+			size := 3000 * len(algorithms)
+			if algorithms[0].ID.Name == "B" {
+				size = 5000
+			}
+			x.Input.Origin = strings.Repeat("x", size)
+			return x, nil
+		}
+		w.submitCall(c)
+		for range 2 {
+			a := w.next(p)
+			a.answer(t, a.names()[0], 1)
+			a.end(nil)
+		}
+		c.wait()
+		w.idle(p)
+		wantOutcome(t, c, outcome{
+			Results: map[string]float64{"A": 1, "C": 1},
+			Ends:    []ending{{Kind: orca.EndTooLarge, Missing: []string{"B"}, Alone: true}},
+		})
+	})
+}
+
 // Both generations of request fields are on the wire, and exec_id is new for each call.
 func TestRequestOnTheWire(t *testing.T) {
 	t.Parallel()
