@@ -88,13 +88,13 @@ func (c *conn) execEach(ctx context.Context, query string, n int, row func(int) 
 }
 
 // row runs a query once and returns its first row, or nil when there is none.
-func (c *conn) row(ctx context.Context, query string, args ...driver.Value) (_ []driver.Value, err error) {
+func (c *conn) row(ctx context.Context, query string) (_ []driver.Value, err error) {
 	s, err := c.prepare(query)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.driver.Close()) }()
-	return s.row(ctx, args...)
+	return s.row(ctx)
 }
 
 func (c *conn) close() error { return c.driver.Close() }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql/driver"
 	"encoding/binary"
 	"fmt"
@@ -42,7 +43,7 @@ func outcomesSize(outcomes []orca.Outcome) int {
 }
 
 // accept writes an emission with the next position, unless its key was used before.
-func (tx *batchTx) accept(e *orca.Emission) (orca.Accepted, error) {
+func (tx *batchTx) accept(ctx context.Context, e *orca.Emission) (orca.Accepted, error) {
 	typ, ok := tx.types[e.Window.Type]
 	if !ok {
 		return orca.Accepted{}, orca.Errorf(orca.NotFound, "window type %s is not registered", e.Window.Type)
@@ -56,15 +57,15 @@ func (tx *batchTx) accept(e *orca.Emission) (orca.Accepted, error) {
 	}
 	position := tx.last + 1
 	if e.Key.Key != "" {
-		first, err := tx.claimKey(e, position)
+		first, err := tx.claimKey(ctx, e, position)
 		if err != nil || first.Replayed {
 			return first, err
 		}
 	}
-	if err := tx.insertRun(e, int64(position), typ); err != nil {
+	if err := tx.insertRun(ctx, e, int64(position), typ); err != nil {
 		return orca.Accepted{}, err
 	}
-	if err := tx.insertOutcomes(position, e.Outcomes, algorithms); err != nil {
+	if err := tx.insertOutcomes(ctx, position, e.Outcomes, algorithms); err != nil {
 		return orca.Accepted{}, err
 	}
 	tx.last = position
@@ -72,13 +73,13 @@ func (tx *batchTx) accept(e *orca.Emission) (orca.Accepted, error) {
 }
 
 // insertRun writes the window, its first run and, when that has something to do, its pending row.
-func (tx *batchTx) insertRun(e *orca.Emission, position, typ int64) error {
-	plan, err := tx.plan(e.Plan)
+func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, typ int64) error {
+	plan, err := tx.plan(ctx, e.Plan)
 	if err != nil {
 		return err
 	}
 	w := &e.Window
-	if _, err := tx.stmt.insertWindow.exec(tx.ctx, position, typ, int64(w.From), int64(w.To), w.Origin,
+	if _, err := tx.stmt.insertWindow.exec(ctx, position, typ, int64(w.From), int64(w.To), w.Origin,
 		nullBlob(w.Metadata), nullBlob(encodeFilters(e.Filters))); err != nil {
 		return fmt.Errorf("write window: %w", err)
 	}
@@ -86,21 +87,21 @@ func (tx *batchTx) insertRun(e *orca.Emission, position, typ int64) error {
 	if e.End != orca.RunOpen {
 		finished = int64(e.AcceptedAt)
 	}
-	if _, err := tx.stmt.insertRun.exec(tx.ctx, position, position, int64(1), int64(orca.RunEmit), plan,
+	if _, err := tx.stmt.insertRun.exec(ctx, position, position, int64(1), int64(orca.RunEmit), plan,
 		int64(e.End), int64(e.AcceptedAt), finished); err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
 	if e.End != orca.RunOpen {
 		return nil
 	}
-	if _, err := tx.stmt.insertPending.exec(tx.ctx, position, nullBlob(e.FullMetadata)); err != nil {
+	if _, err := tx.stmt.insertPending.exec(ctx, position, nullBlob(e.FullMetadata)); err != nil {
 		return fmt.Errorf("write pending run: %w", err)
 	}
 	return nil
 }
 
 // settle writes the outcomes that the run does not have yet, and its end.
-func (tx *batchTx) settle(s *orca.Settlement) error {
+func (tx *batchTx) settle(ctx context.Context, s *orca.Settlement) error {
 	if s.Position < 1 || s.Position > tx.last {
 		return orca.Errorf(orca.NotFound, "no run has position %d", s.Position)
 	}
@@ -108,20 +109,20 @@ func (tx *batchTx) settle(s *orca.Settlement) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.insertOutcomes(s.Position, s.Outcomes, algorithms); err != nil {
+	if err := tx.insertOutcomes(ctx, s.Position, s.Outcomes, algorithms); err != nil {
 		return err
 	}
 	if s.End == orca.RunOpen {
 		return nil
 	}
-	n, err := tx.stmt.finishRun.exec(tx.ctx, int64(s.End), int64(s.At), int64(s.Position))
+	n, err := tx.stmt.finishRun.exec(ctx, int64(s.End), int64(s.At), int64(s.Position))
 	if err != nil {
 		return fmt.Errorf("finish run %d: %w", s.Position, err)
 	}
 	if n == 0 {
 		return nil
 	}
-	if _, err := tx.stmt.deletePend.exec(tx.ctx, int64(s.Position)); err != nil {
+	if _, err := tx.stmt.deletePend.exec(ctx, int64(s.Position)); err != nil {
 		return fmt.Errorf("delete pending run %d: %w", s.Position, err)
 	}
 	tx.finished = true
@@ -141,16 +142,16 @@ func (tx *batchTx) keysOf(outcomes []orca.Outcome) ([]int64, error) {
 	return keys, nil
 }
 
-func (tx *batchTx) insertOutcomes(position orca.Position, outcomes []orca.Outcome, algorithms []int64) error {
+func (tx *batchTx) insertOutcomes(ctx context.Context, position orca.Position, outcomes []orca.Outcome, algorithms []int64) error {
 	for i := range outcomes {
-		if err := tx.insertOutcome(int64(position), algorithms[i], &outcomes[i]); err != nil {
+		if err := tx.insertOutcome(ctx, int64(position), algorithms[i], &outcomes[i]); err != nil {
 			return fmt.Errorf("write outcome of %s in run %d: %w", outcomes[i].Algorithm, position, err)
 		}
 	}
 	return nil
 }
 
-func (tx *batchTx) insertOutcome(position, algorithm int64, o *orca.Outcome) error {
+func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64, o *orca.Outcome) error {
 	var produced, status, kind, timestamp, value, shown, details, encoded driver.Value
 	if o.ProducedAt != 0 && int64(o.ProducedAt) != position {
 		produced = int64(o.ProducedAt)
@@ -162,24 +163,24 @@ func (tx *batchTx) insertOutcome(position, algorithm int64, o *orca.Outcome) err
 		}
 		shown, details, encoded = nullText(r.JSON), nullText(r.Error), nullBlob(r.Encoded)
 	}
-	_, err := tx.stmt.insertOutcome.exec(tx.ctx, position, algorithm, int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
+	_, err := tx.stmt.insertOutcome.exec(ctx, position, algorithm, int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
 		produced, nullText(o.Reason), status, kind, timestamp, value, shown, details, encoded)
 	return err
 }
 
 // claimKey writes the idempotency key of e for the given position. When the key was used before it writes nothing and
 // returns the first answer, or a conflict when that was for another window. A key that has expired is free.
-func (tx *batchTx) claimKey(e *orca.Emission, position orca.Position) (orca.Accepted, error) {
+func (tx *batchTx) claimKey(ctx context.Context, e *orca.Emission, position orca.Position) (orca.Accepted, error) {
 	k := &e.Key
 	insert := func() (int64, error) {
-		return tx.stmt.insertKey.exec(tx.ctx, int64(position), k.Project, k.Key, k.Digest[:], int64(e.Status), int64(e.AcceptedAt))
+		return tx.stmt.insertKey.exec(ctx, int64(position), k.Project, k.Key, k.Digest[:], int64(e.Status), int64(e.AcceptedAt))
 	}
 	written, err := insert()
 	if err != nil {
 		return orca.Accepted{}, fmt.Errorf("write idempotency key: %w", err)
 	}
 	if written == 0 {
-		row, err := tx.stmt.findKey.row(tx.ctx, k.Project, k.Key)
+		row, err := tx.stmt.findKey.row(ctx, k.Project, k.Key)
 		if err != nil {
 			return orca.Accepted{}, fmt.Errorf("look up idempotency key: %w", err)
 		}
@@ -191,7 +192,7 @@ func (tx *batchTx) claimKey(e *orca.Emission, position orca.Position) (orca.Acce
 			}
 			return orca.Accepted{Window: first, Position: first, Status: orca.EmitStatus(row[2].(int64)), Replayed: true}, nil
 		}
-		if _, err := tx.stmt.deleteKey.exec(tx.ctx, int64(first)); err != nil {
+		if _, err := tx.stmt.deleteKey.exec(ctx, int64(first)); err != nil {
 			return orca.Accepted{}, fmt.Errorf("delete expired idempotency key: %w", err)
 		}
 		if _, err := insert(); err != nil {
@@ -205,11 +206,11 @@ func (tx *batchTx) claimKey(e *orca.Emission, position orca.Position) (orca.Acce
 
 // expireKeys deletes keys that have expired, oldest positions first: somewhat more than were written, so that it keeps
 // up, and no more than that, so that no commit is held up.
-func (tx *batchTx) expireKeys() error {
+func (tx *batchTx) expireKeys(ctx context.Context) error {
 	if tx.keys == 0 {
 		return nil
 	}
-	if _, err := tx.stmt.expire.exec(tx.ctx, int64(tx.clock)-tx.ttl, int64(2*tx.keys+16)); err != nil {
+	if _, err := tx.stmt.expire.exec(ctx, int64(tx.clock)-tx.ttl, int64(2*tx.keys+16)); err != nil {
 		return fmt.Errorf("delete expired idempotency keys: %w", err)
 	}
 	return nil

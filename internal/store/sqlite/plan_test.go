@@ -60,6 +60,7 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		"a revision of a window": {query(runQuery, 1, 2), "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "SCAN r"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			q, args := c.query()
 			steps := s.planOf(t, q, args)
 			scans := slices.ContainsFunc(steps, func(step string) bool {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql/driver"
 	"fmt"
 
@@ -19,8 +20,8 @@ type base struct {
 }
 
 // revise writes the next run of a window with the next position.
-func (tx *batchTx) revise(r *orca.Revision) (orca.Accepted, error) {
-	from, err := tx.base(r)
+func (tx *batchTx) revise(ctx context.Context, r *orca.Revision) (orca.Accepted, error) {
+	from, err := tx.base(ctx, r)
 	if err != nil {
 		return orca.Accepted{}, err
 	}
@@ -28,19 +29,19 @@ func (tx *batchTx) revise(r *orca.Revision) (orca.Accepted, error) {
 	if err != nil {
 		return orca.Accepted{}, err
 	}
-	if err := tx.checkKept(r, algorithms); err != nil {
+	if err := tx.checkKept(ctx, r, algorithms); err != nil {
 		return orca.Accepted{}, err
 	}
 	if r.Plan != nil {
-		if from.plan, err = tx.plan(r.Plan); err != nil {
+		if from.plan, err = tx.plan(ctx, r.Plan); err != nil {
 			return orca.Accepted{}, err
 		}
 	}
 	position := tx.last + 1
-	if err := tx.insertRevision(r, int64(position), from); err != nil {
+	if err := tx.insertRevision(ctx, r, int64(position), from); err != nil {
 		return orca.Accepted{}, err
 	}
-	if err := tx.insertStart(r, position, algorithms); err != nil {
+	if err := tx.insertStart(ctx, r, position, algorithms); err != nil {
 		return orca.Accepted{}, err
 	}
 	tx.last = position
@@ -48,8 +49,8 @@ func (tx *batchTx) revise(r *orca.Revision) (orca.Accepted, error) {
 }
 
 // base finds the newest run of the window and refuses a revision of any other, or beside an open one.
-func (tx *batchTx) base(r *orca.Revision) (base, error) {
-	row, err := tx.stmt.newestRun.row(tx.ctx, int64(r.Window))
+func (tx *batchTx) base(ctx context.Context, r *orca.Revision) (base, error) {
+	row, err := tx.stmt.newestRun.row(ctx, int64(r.Window))
 	if err != nil {
 		return base{}, fmt.Errorf("look up the newest run of window %d: %w", r.Window, err)
 	}
@@ -70,12 +71,12 @@ func (tx *batchTx) base(r *orca.Revision) (base, error) {
 func kept(o *orca.Outcome) bool { return o.ProducedAt != 0 }
 
 // checkKept refuses to keep what the base does not have.
-func (tx *batchTx) checkKept(r *orca.Revision, algorithms []int64) error {
+func (tx *batchTx) checkKept(ctx context.Context, r *orca.Revision, algorithms []int64) error {
 	for i := range r.Outcomes {
 		if !kept(&r.Outcomes[i]) {
 			continue
 		}
-		row, err := tx.stmt.hasSucceeded.row(tx.ctx, int64(r.Base), algorithms[i])
+		row, err := tx.stmt.hasSucceeded.row(ctx, int64(r.Base), algorithms[i])
 		if err != nil {
 			return fmt.Errorf("look up an outcome of run %d: %w", r.Base, err)
 		}
@@ -87,33 +88,33 @@ func (tx *batchTx) checkKept(r *orca.Revision, algorithms []int64) error {
 }
 
 // insertRevision writes the run and, when it has something to do, its pending row.
-func (tx *batchTx) insertRevision(r *orca.Revision, position int64, from base) error {
+func (tx *batchTx) insertRevision(ctx context.Context, r *orca.Revision, position int64, from base) error {
 	var finished driver.Value
 	if r.End != orca.RunOpen {
 		finished = int64(r.AcceptedAt)
 	}
-	if _, err := tx.stmt.insertRun.exec(tx.ctx, position, int64(r.Window), from.revision+1, int64(r.Kind), from.plan,
+	if _, err := tx.stmt.insertRun.exec(ctx, position, int64(r.Window), from.revision+1, int64(r.Kind), from.plan,
 		int64(r.End), int64(r.AcceptedAt), finished); err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
 	if r.End != orca.RunOpen {
 		return nil
 	}
-	if _, err := tx.stmt.insertPending.exec(tx.ctx, position, nullBlob(r.FullMetadata)); err != nil {
+	if _, err := tx.stmt.insertPending.exec(ctx, position, nullBlob(r.FullMetadata)); err != nil {
 		return fmt.Errorf("write pending run: %w", err)
 	}
 	return nil
 }
 
 // insertStart writes what is settled from the start.
-func (tx *batchTx) insertStart(r *orca.Revision, position orca.Position, algorithms []int64) error {
+func (tx *batchTx) insertStart(ctx context.Context, r *orca.Revision, position orca.Position, algorithms []int64) error {
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
 		var err error
 		if kept(o) {
-			_, err = tx.stmt.keepOutcome.exec(tx.ctx, int64(position), int64(r.Base), algorithms[i])
+			_, err = tx.stmt.keepOutcome.exec(ctx, int64(position), int64(r.Base), algorithms[i])
 		} else {
-			err = tx.insertOutcome(int64(position), algorithms[i], o)
+			err = tx.insertOutcome(ctx, int64(position), algorithms[i], o)
 		}
 		if err != nil {
 			return fmt.Errorf("write outcome of %s in run %d: %w", o.Algorithm, position, err)

@@ -98,24 +98,24 @@ func (s *Store) attempt(ctx context.Context, batch []*request, answers []answer,
 	}
 	for i, r := range batch {
 		if savepoints {
-			answers[i], err = tx.applyAlone(r)
+			answers[i], err = tx.applyAlone(ctx, r)
 		} else {
-			answers[i], err = tx.apply(r)
+			answers[i], err = tx.apply(ctx, r)
 		}
 		if err != nil {
-			return nil, tx.rolledBack(err)
+			return nil, tx.rolledBack(ctx, err)
 		}
 	}
-	if err := tx.expireKeys(); err != nil {
-		return nil, tx.rolledBack(err)
+	if err := tx.expireKeys(ctx); err != nil {
+		return nil, tx.rolledBack(ctx, err)
 	}
 	return tx, nil
 }
 
 // apply writes one request. It returns an error when the transaction cannot go on: errRedo when the database refused
 // the row, which may be half written.
-func (tx *batchTx) apply(r *request) (answer, error) {
-	a := tx.dispatch(r)
+func (tx *batchTx) apply(ctx context.Context, r *request) (answer, error) {
+	a := tx.dispatch(ctx, r)
 	var kind orca.Kind
 	switch {
 	case a.err == nil, errors.As(a.err, &kind): // refusals by Orca's rules come before anything is written
@@ -127,42 +127,42 @@ func (tx *batchTx) apply(r *request) (answer, error) {
 }
 
 // applyAlone is apply with a savepoint around it, so that a row that the database refuses takes nothing else with it.
-func (tx *batchTx) applyAlone(r *request) (answer, error) {
-	if _, err := tx.stmt.savepoint.exec(tx.ctx); err != nil {
+func (tx *batchTx) applyAlone(ctx context.Context, r *request) (answer, error) {
+	if _, err := tx.stmt.savepoint.exec(ctx); err != nil {
 		return answer{}, fmt.Errorf("set savepoint: %w", err)
 	}
-	a, err := tx.apply(r)
+	a, err := tx.apply(ctx, r)
 	if errors.Is(err, errRedo) {
-		_, err = tx.stmt.rollbackTo.exec(tx.ctx)
+		_, err = tx.stmt.rollbackTo.exec(ctx)
 		clear(tx.plans) // the plan may be gone too
 	}
 	if err != nil {
 		return answer{}, err
 	}
-	if _, err = tx.stmt.release.exec(tx.ctx); err != nil {
+	if _, err = tx.stmt.release.exec(ctx); err != nil {
 		return answer{}, fmt.Errorf("release savepoint: %w", err)
 	}
 	return a, nil
 }
 
-func (tx *batchTx) dispatch(r *request) (a answer) {
+func (tx *batchTx) dispatch(ctx context.Context, r *request) (a answer) {
 	switch {
 	case r.refused != nil:
 		a.err = r.refused
 	case r.emission != nil:
-		a.accepted, a.err = tx.accept(r.emission)
+		a.accepted, a.err = tx.accept(ctx, r.emission)
 	case r.revision != nil:
-		a.accepted, a.err = tx.revise(r.revision)
+		a.accepted, a.err = tx.revise(ctx, r.revision)
 	default:
-		a.err = tx.settle(r.settlement)
+		a.err = tx.settle(ctx, r.settlement)
 	}
 	return a
 }
 
 // rolledBack ends the transaction and returns its error. That the rollback fails is no news: SQLite may have done it
 // already, and after anything but errRedo the connection is closed.
-func (tx *batchTx) rolledBack(err error) error {
-	_ = tx.conn.exec(tx.ctx, "ROLLBACK")
+func (tx *batchTx) rolledBack(ctx context.Context, err error) error {
+	_ = tx.conn.exec(ctx, "ROLLBACK")
 	return err
 }
 

@@ -102,7 +102,6 @@ func (w *writer) loadKeys(ctx context.Context) error {
 // batchTx is one attempt to write a batch: what its transaction adds to what the writer remembers.
 type batchTx struct {
 	*writer
-	ctx   context.Context // of this attempt
 	ttl   int64
 	last  orca.Position
 	plans map[orca.PlanHash]int64
@@ -117,7 +116,7 @@ func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
 	if err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	return &batchTx{writer: w, ctx: ctx, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{}}, nil
+	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{}}, nil
 }
 
 // keep makes the additions of a committed transaction the writer's own.
@@ -127,19 +126,19 @@ func (tx *batchTx) keep() {
 }
 
 // plan returns the integer key of a plan, writing the plan when it is new.
-func (tx *batchTx) plan(p *orca.PlanContent) (int64, error) {
+func (tx *batchTx) plan(ctx context.Context, p *orca.PlanContent) (int64, error) {
 	if id, ok := tx.writer.plans[p.Hash]; ok {
 		return id, nil
 	}
 	if id, ok := tx.plans[p.Hash]; ok {
 		return id, nil
 	}
-	row, err := tx.stmt.planID.row(tx.ctx, p.Hash[:])
+	row, err := tx.stmt.planID.row(ctx, p.Hash[:])
 	if err != nil {
 		return 0, fmt.Errorf("look up plan: %w", err)
 	}
 	if row == nil {
-		if row, err = tx.stmt.insertPlan.row(tx.ctx, p.Hash[:], int64(p.Nodes), p.Content); err != nil {
+		if row, err = tx.stmt.insertPlan.row(ctx, p.Hash[:], int64(p.Nodes), p.Content); err != nil {
 			return 0, fmt.Errorf("write plan: %w", err)
 		}
 	}
