@@ -137,7 +137,7 @@ func parseField(text string) (string, *structpb.Value, error) {
 	}
 	var decoded any
 	if err := json.Unmarshal([]byte(value), &decoded); err != nil {
-		return "", nil, fmt.Errorf("what follows := is not JSON (%v); for text write %s=%s", err, name, value)
+		return "", nil, fmt.Errorf("what follows := is not JSON (%w); for text write %s=%s", err, name, value)
 	}
 	v, err := structpb.NewValue(decoded)
 	return name, v, err
