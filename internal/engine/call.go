@@ -10,28 +10,28 @@ import (
 
 // call makes the call that runs the given nodes of r, all of one processor.
 func (e *Engine) call(r *run, nodes []int) *orca.Call {
-	c := &orca.Call{
-		Position:   r.position,
-		Processor:  r.plan.Nodes[nodes[0]].Algorithm.ID.Processor,
-		Algorithms: make([]orca.CalledAlgorithm, len(nodes)),
-	}
-	for k, i := range nodes {
-		c.Algorithms[k] = orca.CalledAlgorithm{
+	j := &job{engine: e, run: r, held: r.held(nodes)}
+	c := &j.call
+	c.Position, c.Processor = r.position, r.plan.Nodes[nodes[0]].Algorithm.ID.Processor
+	c.Algorithms = slices.Grow(j.single[:0], len(nodes))
+	for _, i := range nodes {
+		c.Algorithms = append(c.Algorithms, orca.CalledAlgorithm{
 			ID: r.plan.Nodes[i].Algorithm.ID, Definition: r.plan.Definition(i), Runtime: r.plan.Runtime(i),
-		}
+		})
 		c.Solo = c.Solo || lastChance(r.nodes[i], e.cfg.MaxAttempts)
 	}
-	j := &job{engine: e, run: r, held: r.held(nodes)}
 	c.Build, c.Result, c.End = j.build, j.result, j.end
 	return c
 }
 
-// job is what a call carries of the engine. Its methods run in goroutines of the fleet, and read of the run only what
-// never changes.
+// job is a call with what it carries of the engine. Its methods run in goroutines of the fleet, and read of the run
+// only what never changes.
 type job struct {
+	call   orca.Call
 	engine *Engine
 	run    *run
 	held   []nodeResult // ascending
+	single [1]orca.CalledAlgorithm
 }
 
 // nodeResult is the encoded result of a node.
@@ -44,6 +44,7 @@ type nodeResult struct {
 func (r *run) held(nodes []int) []nodeResult {
 	var held []nodeResult
 	for _, i := range nodes {
+		held = slices.Grow(held, len(r.plan.Nodes[i].Needs))
 		for _, d := range r.plan.Nodes[i].Needs {
 			if b := r.nodes[d].result; b != nil {
 				held = append(held, nodeResult{d, b})
@@ -72,7 +73,8 @@ func find(results []nodeResult, node int) []byte {
 // build puts the inputs of algorithms together.
 func (j *job) build(ctx context.Context, algorithms []orca.CalledAlgorithm) (*orca.Execution, error) {
 	p := j.run.plan
-	nodes := make([]int, len(algorithms))
+	var few [8]int // spares an allocation
+	nodes := slices.Grow(few[:0], len(algorithms))
 	for k := range algorithms {
 		i, ok := p.Index(algorithms[k].ID)
 		if !ok {
@@ -81,7 +83,7 @@ func (j *job) build(ctx context.Context, algorithms []orca.CalledAlgorithm) (*or
 		if j.run.unwanted.has(i) {
 			return nil, fmt.Errorf("%s of run %d was settled meanwhile", algorithms[k].ID, j.run.position)
 		}
-		nodes[k] = i
+		nodes = append(nodes, i)
 	}
 	results, err := j.results(ctx, nodes)
 	if err != nil {

@@ -117,6 +117,7 @@ type Engine struct {
 	// Owned by the loop.
 	active    map[orca.Position]*run
 	touched   []*run // runs to be looked at in the end of this turn
+	group     []int  // nodes of the call that is being made
 	admission admission
 	// withdrawals are under way; bounded by the requests that wait for them.
 	withdrawals []*withdrawal

@@ -14,7 +14,7 @@ import (
 // Whatever the plans, the answers of processors, delays, faults, crashes and restarts: every accepted run finishes, each
 // node with exactly the outcome that the plan and its processor's answer make of it. No dependent is asked for before
 // what it needs is durable, each is handed exactly the durable results, nothing settled runs again, and the lowest
-// positions are active.
+// positions are active. A seed brings back the scenario; who runs first at one instant of virtual time remains chance.
 func TestEngineKeepsItsRules(t *testing.T) {
 	t.Parallel()
 	for name, drawn := range map[string]*rapid.Generator[scenario]{

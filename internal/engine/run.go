@@ -151,16 +151,17 @@ func (e *Engine) delay(r *run, nodes []int, d time.Duration) {
 func (e *Engine) submitReady(r *run) {
 	for k, i := range r.ready {
 		if r.nodes[i].phase == waiting { // else it went with an earlier one
-			e.cfg.Fleet.Submit(e.call(r, r.together(r.ready[k:])))
+			e.group = r.together(r.ready[k:], e.group[:0])
+			e.cfg.Fleet.Submit(e.call(r, e.group))
 		}
 	}
 	r.ready = r.ready[:0]
 }
 
-// together takes from nodes those that travel in one request with the first.
-func (r *run) together(nodes []int) []int {
+// together takes from nodes those that travel in one request with the first, and appends them to group.
+func (r *run) together(nodes, group []int) []int {
 	first := nodes[0]
-	group := []int{first}
+	group = append(group, first)
 	if !r.nodes[first].alone {
 		processor := r.plan.Nodes[first].Algorithm.ID.Processor
 		for _, i := range nodes[1:] {
