@@ -501,12 +501,15 @@ func TestRetiredAlgorithmsHaveOneTimer(t *testing.T) {
 			c.emit()
 			c.retire("A", fmt.Sprint("Other", i))
 		}
-		posted := 0
-		c.look(func() { posted = len(c.inbox.posted) })
+		hold := make(chan struct{})
+		c.inbox.post(func() { <-hold })
 		c.pass(time.Hour)
-		if posted != 0 {
-			t.Errorf("%d functions are posted", posted)
+		c.inbox.mu.Lock()
+		if n := len(c.inbox.posted); n != 1 {
+			t.Errorf("%d timers fired, want 1", n)
 		}
+		c.inbox.mu.Unlock()
+		close(hold)
 		c.counts(0, 0)
 	})
 }
