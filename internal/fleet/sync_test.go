@@ -55,6 +55,9 @@ func TestWithdrawnInstanceBreaksDown(t *testing.T) {
 		c.wait()
 		wantOutcome(t, c, outcome{Ends: []ending{{Kind: orca.EndLost, Missing: []string{"A"}, Alone: true}}})
 		w.wantState("alpha:1", orca.Serving)
+		if log := w.logged.String(); strings.Contains(log, "takes no work") {
+			t.Errorf("the log says that the instance broke down:\n%s", log)
+		}
 	})
 }
 
