@@ -136,16 +136,19 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 	})
 	c.registry = registry.New(registry.Config{
 		Store: c.store, Log: c.log,
-		OnChange: func(s *registry.Snapshot) { c.fleet.Sync(s.Instances()) },
+		OnChange: func(s *registry.Snapshot) {
+			c.fleet.Sync(s.Instances())
+			c.engine.Retired(s.Retired())
+		},
+	})
+	c.engine = engine.New(engine.Config{
+		Ledger: c.store, Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
+		MaxAccept: cfg.MaxAccept, MaxActiveRuns: cfg.MaxActiveRuns, MaxBacklog: int64(cfg.MaxBacklog),
+		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled, RetiredWait: cfg.RetiredWait,
 	})
 	if err := c.registry.Load(ctx); err != nil {
 		return fmt.Errorf("load the registry: %w", err)
 	}
-	c.engine = engine.New(engine.Config{
-		Ledger: c.store, Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
-		MaxAccept: cfg.MaxAccept, MaxActiveRuns: cfg.MaxActiveRuns, MaxBacklog: int64(cfg.MaxBacklog),
-		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled,
-	})
 	c.rpc, err = rpc.New(rpc.Config{
 		Registry: announcements{c.registry, c.fleet}, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
 		Version: Version(), Store: "sqlite:" + path, StartedAt: time.Now(),

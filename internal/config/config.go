@@ -48,6 +48,8 @@ type Config struct {
 	MaxAttempts int
 	// RetryHandled retries handled failures like unhandled ones. Default false.
 	RetryHandled bool
+	// RetiredWait is how long a run waits for a retired algorithm to be announced again, before it skips it. Default 1h.
+	RetiredWait time.Duration
 	// LegacyRequestFields fills the deprecated fields of execution requests, which older processors read. Default true;
 	// false leaves them out.
 	LegacyRequestFields bool
@@ -93,6 +95,7 @@ func Default() Config {
 		MaxInFlight:         32,
 		ExecutionTimeout:    15 * time.Minute,
 		MaxAttempts:         3,
+		RetiredWait:         time.Hour,
 		LegacyRequestFields: true,
 		MaxAccept:           1024,
 		DiskReserve:         GiB,

@@ -71,6 +71,8 @@ func Settings() []Setting {
 		count("max-attempts", "run an algorithm that breaks this often for one window, in all", 1,
 			func(c *Config) *int { return &c.MaxAttempts }),
 		toggle("retry-handled", "retry handled failures too", func(c *Config) *bool { return &c.RetryHandled }),
+		duration("retired-wait", "skip a node whose algorithm was retired this long ago and not announced again", time.Millisecond,
+			func(c *Config) *time.Duration { return &c.RetiredWait }),
 		toggle("legacy-request-fields", "fill the deprecated fields of execution requests, which older processors read",
 			func(c *Config) *bool { return &c.LegacyRequestFields }),
 

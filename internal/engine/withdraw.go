@@ -179,7 +179,7 @@ func (e *Engine) walk(ctx context.Context, loads *sync.WaitGroup) {
 	}
 	w := e.withdrawals[next]
 	a.loading = true
-	a.dropTail() // its runs would be as they were before
+	a.dropTail() // so that whatever a load does later, none of its runs starts as it was before
 	l := &load{after: max(w.first-1, w.walked, a.admitted), newest: a.newest}
 	l.limit = int(min(pageSize, w.last-l.after))
 	loads.Go(func() {

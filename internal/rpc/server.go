@@ -27,12 +27,21 @@ import (
 type Registry interface {
 	Register(ctx context.Context, r orca.Registration) (message string, err error)
 	WindowType(ctx context.Context, id orca.WindowTypeID) (orca.WindowType, error)
+	// ForgetProcessor returns how many instances it removed and algorithms it retired.
+	ForgetProcessor(ctx context.Context, name string) (instances, algorithms int, err error)
 	Snapshot() *registry.Snapshot
 }
 
-// Engine accepts windows.
+// Engine accepts windows and runs them, once more if asked.
 type Engine interface {
 	Emit(ctx context.Context, e orca.Emission) (orca.Accepted, error)
+	// Retry and Reprocess take the metadata with the noStore fields; nil when the window's type has none.
+	Retry(ctx context.Context, id orca.WindowID, full []byte) (orca.Accepted, error)
+	Reprocess(ctx context.Context, id orca.WindowID, full []byte) (orca.Accepted, error)
+	// Cancel returns the revision that it cancelled.
+	Cancel(ctx context.Context, id orca.WindowID) (revision int, err error)
+	// ForgetProcessor returns how many open runs had nodes of the processor.
+	ForgetProcessor(ctx context.Context, name string) (runs int64, err error)
 	Watch(p orca.Position) (changed <-chan struct{}, stop func())
 	Stats() orca.RunStats
 }
@@ -41,6 +50,10 @@ type Engine interface {
 type Ledger interface {
 	Window(ctx context.Context, id orca.WindowID) (orca.WindowRecord, error)
 	Windows(ctx context.Context, q orca.WindowQuery) ([]orca.WindowRecord, error)
+	CountWindows(ctx context.Context, q orca.WindowQuery) (int64, error)
+	// WindowsByTime returns the windows of a type after the key, the oldest (To, From, ID) first.
+	WindowsByTime(ctx context.Context, q orca.WindowQuery, after orca.WindowKey) ([]orca.WindowRecord, error)
+	Backlog(ctx context.Context) (orca.Backlog, error)
 	Run(ctx context.Context, id orca.WindowID, revision int) (orca.RunRecord, error)
 	History(ctx context.Context, q orca.ResultQuery) ([]orca.ResultRecord, error)
 	// Tag is this ledger's name in window ids.
