@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -23,9 +24,9 @@ type readiness struct {
 	full     atomic.Pointer[string] // why the disk is too full; nil when it is not
 }
 
-func newReadiness(path string, reserve int64) *readiness {
+func newReadiness(ctx context.Context, path string, reserve int64) *readiness {
 	r := &readiness{dir: filepath.Dir(path), reserve: reserve}
-	r.look(context.Background())
+	r.look(ctx)
 	return r
 }
 
@@ -52,8 +53,8 @@ func (r *readiness) look(ctx context.Context) {
 		r.full.Store(nil)
 		return
 	}
-	why := orca.Errorf(orca.Exhausted, "%d MiB are free in %s, less than the reserve of %d MiB (--disk-reserve); make room, then send the window again",
-		usage.Free>>20, r.dir, r.reserve>>20).Error()
+	why := fmt.Sprintf("%d MiB are free in %s, less than the reserve of %d MiB (--disk-reserve); make room, then send the window again",
+		usage.Free>>20, r.dir, r.reserve>>20)
 	r.full.Store(&why)
 }
 

@@ -70,7 +70,11 @@ func (s *shell) algorithms() *cobra.Command {
 			}
 			defer core.close()
 			n, err := printList(s.out, asJSON.json, algorithmTable, core.algorithms(c.Context(), trigger, !retired))
-			s.sayNone(n, err, "no algorithm is registered")
+			none := "no algorithm is registered"
+			if !retired {
+				none += "; --retired shows those that their processors announce no more"
+			}
+			s.sayNone(n, err, none)
 			return err
 		},
 	}

@@ -57,7 +57,7 @@ type core struct {
 	cmd     *exec.Cmd
 	conn    *grpc.ClientConn
 	stderr  *tail
-	exited  chan error
+	exited  chan struct{} // closed when the process has ended
 	options []string
 }
 
@@ -99,9 +99,12 @@ func (c *core) start() {
 		c.tb.Fatalf("the core said %q (%v), want its addresses\n%s", line, err, c.stderr)
 	}
 	c.grpc, c.http = m[1], m[2]
-	cmd, exited := c.cmd, make(chan error, 1)
+	cmd, exited := c.cmd, make(chan struct{})
 	c.exited = exited
-	go func() { exited <- cmd.Wait() }()
+	go func() {
+		_ = cmd.Wait() // the exit code is in its ProcessState
+		close(exited)
+	}()
 	if c.conn, err = grpc.NewClient("passthrough:///"+c.grpc, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		c.tb.Fatal(err)
 	}

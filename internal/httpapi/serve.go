@@ -32,12 +32,16 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		IdleTimeout:       idleTimeout,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	var failure error // readable once ended is closed
+	ended := make(chan struct{})
+	go func() {
+		failure = server.Serve(l)
+		close(ended)
+	}()
 
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+	case <-ended:
+		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), failure)
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -48,6 +52,6 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 			return fmt.Errorf("stop HTTP on %s: %w", l.Addr(), err)
 		}
 	}
-	<-failed
+	<-ended
 	return nil
 }

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -86,7 +87,7 @@ func ask(t *testing.T, conn *grpc.ClientConn, request any) *pb.ExecutionResult {
 	if err := stream.RecvMsg(got); err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.RecvMsg(new(pb.ExecutionResult)); err != io.EOF {
+	if err := stream.RecvMsg(new(pb.ExecutionResult)); !errors.Is(err, io.EOF) {
 		t.Fatalf("the stream ended with %v", err)
 	}
 	return got
