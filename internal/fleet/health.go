@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -39,7 +38,7 @@ func (in *instance) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		begun := time.Now()
 		in.check(ctx, conn)
-		in.pause(ctx, conn, begun)
+		in.pause(ctx, begun)
 	}
 	in.update(func() bool { in.retire(); return false })
 	in.work.Wait()
@@ -151,12 +150,11 @@ func (in *instance) broke(reason string) (changed bool) {
 	return in.setState(orca.Unreachable, reason)
 }
 
-// pause waits until the next health check is due, which is when one is asked for, or
-//
-//	serving           a heartbeat after the one before, a little less so that those of many instances spread out
-//	no connection     at once, since a check waits for the connection
-//	other than these  a heartbeat after the one before, a probe after it when work waits
-func (in *instance) pause(ctx context.Context, conn *grpc.ClientConn, begun time.Time) {
+// pause waits until the next health check is due. That is when one is asked for, or a heartbeat after the one before,
+// a little less so that those of many instances spread out. An instance that does not serve while work waits is due
+// after the time of a probe; one that cannot be connected to has taken longer to be checked, since a check waits for the
+// connection.
+func (in *instance) pause(ctx context.Context, begun time.Time) {
 	cfg := &in.pool.fleet.cfg
 	if !sleep(ctx, nil, time.Until(begun.Add(cfg.Probe/restBetweenChecks))) {
 		return
@@ -166,7 +164,7 @@ func (in *instance) pause(ctx context.Context, conn *grpc.ClientConn, begun time
 		wait := time.Until(heartbeat)
 		if !in.serving() {
 			age := time.Since(begun)
-			if conn.GetState() != connectivity.Ready || age >= cfg.Probe && in.pool.waiting() {
+			if age >= cfg.Probe && in.pool.waiting() {
 				return
 			}
 			wait = min(wait, cfg.Probe-age%cfg.Probe)

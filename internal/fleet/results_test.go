@@ -70,6 +70,9 @@ func TestOtherResultsAreDropped(t *testing.T) {
 		synctest.Wait()
 		wantOutcome(t, c, outcome{Results: map[string]float64{"A": 1, "B": 2, "C": 3}})
 		log := w.logged.String()
+		if got := strings.Count(log, "a result was dropped"); got != 5 {
+			t.Errorf("%d results are logged one by one, want 5", got)
+		}
 		for _, words := range []string{
 			"another execution", "not asked for", "Z 1.0.0", "B 2.0.0", "run=1", "instance=alpha:1",
 			`"more results of the request were dropped"`, "count=1",
@@ -193,6 +196,7 @@ func TestEngineMayTakeItsTime(t *testing.T) {
 		w.submitCall(c)
 		a := w.next(p)
 		a.answer(t, "A", 1)
+		time.Sleep(17 * time.Minute)
 		a.answer(t, "B", 2)
 		c.wait()
 		wantOutcome(t, c, outcome{Results: map[string]float64{"A": 1, "B": 2}})
