@@ -231,8 +231,9 @@ def main() -> int:
     parser.add_argument("--fields", choices=["new", "old"], default="new", help="request fields to read")
     args = parser.parse_args()
 
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    # Taken by sigwait below. A handler would run only when the main thread wakes up, which a signal that comes just
+    # before it begins to wait does not see to.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
     rpc.add_OrcaProcessorServicer_to_server(Processor(new_fields if args.fields == "new" else old_fields), server)
@@ -248,7 +249,7 @@ def main() -> int:
         print(f"processor: the core did not take the registration: {status.message}", file=sys.stderr)
         return 1
     print_line({"listening": address})
-    stopping.wait()
+    signal.sigwait({signal.SIGTERM})
     server.stop(grace=10).wait()
     return 0
 
