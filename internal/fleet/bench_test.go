@@ -62,7 +62,7 @@ func BenchmarkCalls(b *testing.B) {
 	}
 }
 
-// BenchmarkInstances measures the choice among many instances: all but one are absent names for one processor.
+// BenchmarkInstances measures the choice among many instances.
 func BenchmarkInstances(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		b.Run(fmt.Sprintf("instances=%d", n), func(b *testing.B) { benchmarkCalls(b, 1024, n) })
