@@ -203,6 +203,36 @@ func TestEngineMayTakeItsTime(t *testing.T) {
 	})
 }
 
+// A result that comes just when time is up counts, or the timeout does, never a half of each: the engine drops what it is
+// handed with a context that has ended, so nobody would report the algorithm.
+func TestResultJustInTime(t *testing.T) {
+	inWorld(t, fleet.Config{Heartbeat: 24 * time.Hour}, func(t *testing.T, w *world) {
+		p := w.serve("alpha:1")
+		w.sync(w.instance("alpha:1", "A"))
+		inTime := 0
+		for range 500 {
+			c := newCall(1, "p", "A")
+			take := c.Result
+			c.Result = func(ctx context.Context, id orca.AlgorithmID, r orca.Result) {
+				if ctx.Err() != nil {
+					t.Error("a result was handed over with a context that has ended")
+				}
+				take(ctx, id, r)
+			}
+			sent := time.Now()
+			w.submitCall(c)
+			a := w.next(p)
+			time.Sleep(time.Until(sent.Add(15 * time.Minute)))
+			_ = a.stream.Send(resultOf(a.req.GetExecId(), "A", 1)) // fails when the timeout was faster
+			a.end(nil)
+			if c.wait().Results != nil {
+				inTime++
+			}
+		}
+		t.Logf("%d of 500 results were in time", inTime)
+	})
+}
+
 // The timeout holds for a processor, too, that does not even read its request.
 func TestRequestThatIsNotRead(t *testing.T) {
 	block := func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, _ grpc.StreamHandler) error {
