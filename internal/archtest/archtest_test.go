@@ -32,6 +32,7 @@ var table = []row{
 	{internal + "orca", "the nouns and the rules that belong to a noun alone", nil},
 	{internal + "wire", "contract messages to nouns and back", []string{internal + "orca", "contract/go"}},
 	{internal + "plan", "pure: the DAG of a window type, readiness, cycles", []string{internal + "orca"}},
+	{internal + "lookback", "pure: which past results a node is handed", []string{internal + "orca"}},
 	{internal + "registry", "announcements: checks, the immutable snapshot with its plans", []string{internal + "orca", internal + "plan"}},
 	{internal + "engine", "accepting, running, settling, recovering", []string{internal + "orca", internal + "plan"}},
 	{internal + "fleet", "live processors: connections, heartbeats, limits, requests", []string{internal + "orca", internal + "wire", "contract/go"}},

@@ -1,0 +1,42 @@
+package orca
+
+// PastQuery asks for the past of an algorithm as a run sees it: of each window of the algorithm's type only the newest
+// run below Before that has an outcome of the algorithm, or will have one, that is not Cancelled.
+type PastQuery struct {
+	Algorithm AlgorithmID
+	// Before is the run that looks back, which need not be one of the algorithm's window type.
+	Before Position
+	// To and From bound the windows from above, inclusively: (to, from) of a window is at most (To, From),
+	// lexicographically.
+	To, From Time
+	// EarliestTo bounds them from below, inclusively: a window ends at EarliestTo or later.
+	EarliestTo Time
+	// Fields are metadata fields that both window types mark filter, sorted: windows match the window of Before in all
+	// of them. None: every window matches.
+	Fields []string
+}
+
+// PastRun is a run in the past of an algorithm: its window's interval and what became of the algorithm in it.
+type PastRun struct {
+	Window   WindowID
+	From, To Time
+	Position Position
+	// Kind of the algorithm's outcome; zero while it is not settled.
+	Kind OutcomeKind
+}
+
+// Settled reports whether the algorithm has an outcome in the run.
+func (r PastRun) Settled() bool { return r.Kind != 0 }
+
+// Key returns the run's place in the order of results.
+func (r PastRun) Key() ResultKey { return ResultKey{To: r.To, From: r.From, Position: r.Position} }
+
+// PastRow is the result of an algorithm in a past run.
+type PastRow struct {
+	WindowID WindowID
+	Position Position
+	// Window as it is stored.
+	Window Window
+	// Result is the contract's encoded Result message.
+	Result []byte
+}
