@@ -38,5 +38,6 @@ func (c coreConfig) connect(s coreSettings) (*grpc.ClientConn, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 5*time.Minute + 10*time.Second, Timeout: 20 * time.Second}),
 		grpc.WithIdleTimeout(0),
 	}
+	opts = append(opts, s.showing()...)
 	return grpc.NewClient(s.core.hostPort(), append(opts, c.dial...)...)
 }

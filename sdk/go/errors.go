@@ -19,6 +19,8 @@ var (
 	// ErrConflict: it contradicts what the core has already, such as a changed definition under an old version, or an
 	// idempotency key that was used for another window.
 	ErrConflict = errors.New("conflict")
+	// ErrUnauthorized: the core wants a token, or another one; see [WithToken].
+	ErrUnauthorized = errors.New("unauthorized")
 	// ErrUnavailable: the core could not be reached, or did not take the call, for as long as was asked for.
 	ErrUnavailable = errors.New("core unavailable")
 	// ErrNoResult: the algorithm has no result here: it did not succeed, or is no part of the run.
@@ -55,8 +57,11 @@ func (e *CallError) Error() string {
 	if e.Attempts > 1 {
 		text += fmt.Sprintf(" (after %d attempts)", e.Attempts)
 	}
-	if errors.Is(e, ErrUnavailable) {
+	switch {
+	case errors.Is(e, ErrUnavailable):
 		text += "; is a core running there?"
+	case errors.Is(e, ErrUnauthorized):
+		text += "; a Go program gives the core's token with WithToken or ORCA_TOKEN"
 	}
 	return text
 }
@@ -78,6 +83,8 @@ func (e *CallError) Is(target error) bool {
 		return e.Code == codes.NotFound
 	case ErrConflict:
 		return e.Code == codes.AlreadyExists || e.Code == codes.FailedPrecondition
+	case ErrUnauthorized:
+		return e.Code == codes.Unauthenticated || e.Code == codes.PermissionDenied
 	case ErrUnavailable:
 		return e.Code == codes.Unavailable || e.Code == codes.ResourceExhausted || e.Code == codes.DeadlineExceeded
 	case context.DeadlineExceeded:

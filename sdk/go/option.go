@@ -25,6 +25,8 @@ type Option interface {
 type coreConfig struct {
 	core     string
 	tls      *tls.Config
+	token    string
+	inClear  bool // the token may cross the network in plain text
 	hermetic bool
 	log      *slog.Logger // nil means slog.Default()
 	dial     []grpc.DialOption
@@ -71,6 +73,21 @@ func WithCore(address string) Option {
 // it TLS is used for a grpcs:// address, and where ORCA_ENV (or, if that is not set, ENV) is "production".
 func WithTLS(config *tls.Config) Option {
 	return option(func(c *coreConfig) { c.tls = config })
+}
+
+// WithToken shows this token to the core with every call, as one that was started with a token wants it. Without it, and
+// for the empty text, the environment variable ORCA_TOKEN says it, then the file that ORCA_TOKEN_FILE names.
+//
+// A token is a secret: it is sent over TLS, or to a core on this machine. For any other core it is an error of kind
+// [ErrInvalid], unless [WithTokenInClear] insists.
+func WithToken(token string) Option {
+	return option(func(c *coreConfig) { c.token = token })
+}
+
+// WithTokenInClear sends the token even where whoever listens on the network can read it: without TLS, to a core on
+// another machine.
+func WithTokenInClear() Option {
+	return option(func(c *coreConfig) { c.inClear = true })
 }
 
 // WithLogger sets where the SDK writes what nobody is returned: registrations, warnings of the core, retries, failed

@@ -108,8 +108,9 @@ func (e endpoint) local() bool {
 
 // coreSettings say how to reach the core.
 type coreSettings struct {
-	core endpoint
-	tls  bool
+	core  endpoint
+	tls   bool
+	token string // empty means none
 }
 
 func (c coreConfig) resolve(around surroundings) (coreSettings, error) {
@@ -118,8 +119,17 @@ func (c coreConfig) resolve(around surroundings) (coreSettings, error) {
 	if err == nil && core.port == 0 {
 		err = invalid("core address %q: the port must not be 0", text)
 	}
+	if err != nil {
+		return coreSettings{}, err
+	}
 	production := first(around.env("ORCA_ENV"), around.env("ENV")) == "production"
-	return coreSettings{core: core, tls: core.tls || c.tls != nil || production}, err
+	s := coreSettings{core: core, tls: core.tls || c.tls != nil || production}
+	s.token, err = c.secret(around)
+	if err == nil && s.token != "" && !s.tls && !core.local() && !c.inClear {
+		err = invalid("token for the core at %s: it would cross the network in plain text; use TLS (a grpcs:// address or"+
+			" WithTLS), or insist with WithTokenInClear", core)
+	}
+	return s, err
 }
 
 // processorSettings say where to listen and what to announce.

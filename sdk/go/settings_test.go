@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -96,6 +97,62 @@ func TestSettingsThatAreWrong(t *testing.T) {
 				t.Errorf("got %v, want ErrInvalid", err)
 			}
 		})
+	}
+}
+
+func TestTheTokenIsShownToWhomItMay(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "token")
+	empty := filepath.Join(t.TempDir(), "empty")
+	for name, text := range map[string]string{file: "filed\n", empty: " \n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type env map[string]string
+	type answer struct{ Token, Err string }
+	inClear := func(core string) answer {
+		return answer{Err: "invalid token for the core at " + core + ": it would cross the network in plain text; use TLS" +
+			" (a grpcs:// address or WithTLS), or insist with WithTokenInClear"}
+	}
+	for name, tc := range map[string]struct {
+		config coreConfig
+		env    env
+		want   answer
+	}{
+		"none":                  {coreConfig{core: "core:1"}, nil, answer{}},
+		"option":                {coreConfig{token: "opt"}, env{"ORCA_TOKEN": "env", "ORCA_TOKEN_FILE": file}, answer{Token: "opt"}},
+		"environment":           {coreConfig{}, env{"ORCA_TOKEN": "env", "ORCA_TOKEN_FILE": file}, answer{Token: "env"}},
+		"file":                  {coreConfig{}, env{"ORCA_TOKEN_FILE": file}, answer{Token: "filed"}},
+		"empty file":            {coreConfig{}, env{"ORCA_TOKEN_FILE": empty}, answer{Err: "invalid token from ORCA_TOKEN_FILE " + empty + ": the file is empty"}},
+		"two words":             {coreConfig{token: "s3 cret"}, nil, answer{Err: "invalid token from WithToken: must be visible ASCII characters without a space, at most 4096"}},
+		"too long":              {coreConfig{}, env{"ORCA_TOKEN": strings.Repeat("x", 4097)}, answer{Err: "invalid token from ORCA_TOKEN: must be visible ASCII characters without a space, at most 4096"}},
+		"longest":               {coreConfig{token: strings.Repeat("x", 4096)}, nil, answer{Token: strings.Repeat("x", 4096)}},
+		"this machine":          {coreConfig{token: "t", core: "localhost:1"}, nil, answer{Token: "t"}},
+		"this machine, IPv6":    {coreConfig{token: "t", core: "[::1]:1"}, nil, answer{Token: "t"}},
+		"another":               {coreConfig{token: "t", core: "core:1"}, nil, inClear("core:1")},
+		"another, by number":    {coreConfig{token: "t", core: "grpc://10.0.0.1:1"}, nil, inClear("10.0.0.1:1")},
+		"another, environment":  {coreConfig{}, env{"ORCA_CORE": "core:1", "ORCA_TOKEN": "t"}, inClear("core:1")},
+		"another, insisted":     {coreConfig{token: "t", core: "core:1", inClear: true}, nil, answer{Token: "t"}},
+		"another, TLS":          {coreConfig{token: "t", core: "grpcs://core:1"}, nil, answer{Token: "t"}},
+		"another, TLS set":      {coreConfig{token: "t", core: "core:1", tls: &tls.Config{}}, nil, answer{Token: "t"}},
+		"another, production":   {coreConfig{token: "t", core: "core:1"}, env{"ORCA_ENV": "production"}, answer{Token: "t"}},
+		"named like a loopback": {coreConfig{token: "t", core: "localhost.example:1"}, nil, inClear("localhost.example:1")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := tc.config.resolve(surroundings{env: func(name string) string { return tc.env[name] }})
+			got := answer{Token: s.token}
+			if err != nil {
+				got = answer{Err: err.Error()}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if _, err := (coreConfig{}).resolve(surroundings{env: func(name string) string { return map[string]string{"ORCA_TOKEN_FILE": file + "x"}[name] }}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not there: got %v", err)
 	}
 }
 
