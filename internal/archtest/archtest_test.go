@@ -1,5 +1,5 @@
-// Package archtest holds which package may import which, and fails on any other import. ARCHITECTURE.md shows the
-// same table.
+// Package archtest holds what is true of the repository as a whole: which package may import which, as the table in
+// ARCHITECTURE.md shows it, and that each rule of docs/reference/behaviour names tests that exist.
 package archtest
 
 import (
@@ -49,7 +49,7 @@ var table = []row{
 	{internal + "cli", "the verbs of the command", []string{internal + "app", internal + "config", internal + "demo", "contract/go"}},
 	{internal + "orcatest", "for tests: a core in the process, scripted processors", []string{internal + "app", internal + "config", "contract/go"}},
 	{internal + "e2e", "tests that drive the built binary", nil},
-	{internal + "archtest", "this rule", nil},
+	{internal + "archtest", "this rule, and that documented behaviour names its tests", nil},
 	{"sdk/go", "the public Go SDK", []string{"contract/go"}},
 	{"cmd/orca", "the one binary", []string{internal + "cli"}},
 	{"examples", "programs as users write them", []string{"sdk/go"}},
