@@ -99,9 +99,9 @@ func Needs(dependencies ...Dependable) AlgorithmOption {
 	}
 }
 
-// NeedsSelf hands the algorithm its own past results, which [Self] reads.
+// NeedsSelf hands the algorithm its own past results, which [Self] reads. It is given once.
 func NeedsSelf(back Lookback) AlgorithmOption {
-	return func(d *definition) { d.self = back }
+	return func(d *definition) { d.self, d.selfs = back, d.selfs+1 }
 }
 
 // define makes an algorithm and adds it to its processor.

@@ -17,6 +17,7 @@ type definition struct {
 	kind        pb.ResultType
 	needs       []need
 	self        Lookback
+	selfs       int // how often NeedsSelf is given
 	run         func(context.Context, *Run) (*pb.Result, error)
 	decodeSelf  decodeFunc
 }
@@ -25,6 +26,7 @@ type definition struct {
 type need struct {
 	id      AlgorithmID
 	runtime string
+	on      WindowType // the zero value for another processor's, which is not known
 	back    Lookback
 	decode  decodeFunc
 }
@@ -47,6 +49,12 @@ func (d *definition) validate() error {
 		d.windowType.validate(),
 		d.self.validate(),
 	}
+	if d.self.idle() {
+		errs = append(errs, d.self.idleError("own past results"))
+	}
+	if d.selfs > 1 {
+		errs = append(errs, invalid("lookback: NeedsSelf is given %d times; one says it all", d.selfs))
+	}
 	if d.run == nil {
 		errs = append(errs, invalid("function: it is nil"))
 	}
@@ -66,6 +74,9 @@ func (d *definition) validateNeed(position int, n need) error {
 		checkVersion("dependency", n.id.Version),
 		checkText("runtime of a dependency", n.runtime),
 		n.back.validate(),
+	}
+	if n.back.idle() && n.on.Name == d.windowType.Name && n.on.Version == d.windowType.Version {
+		errs = append(errs, n.back.idleError(n.id.String()))
 	}
 	if n.id == d.id {
 		errs = append(errs, invalid("dependency: it needs itself; ask for its own past results with NeedsSelf"))

@@ -142,8 +142,14 @@ func TestValidateReportsEveryMistake(t *testing.T) {
 		"negative time":  {define("Speed", "1.0.0", lap, orca.NeedsSelf(orca.Past(1).SkipTime(-1))), []string{"must not be negative"}},
 		"too many":       {define("Speed", "1.0.0", lap, orca.NeedsSelf(orca.Last(tooMany))), []string{"lookback (last"}},
 		"two gaps":       {define("Speed", "1.0.0", lap, orca.NeedsSelf(orca.Last(1).Skip(1).SkipTime(1))), []string{"skips both 1 results and 1ns"}},
-		"nil function":   {func(p *orca.Processor) { orca.Value(p, "Speed", "1.0.0", lap, nil) }, []string{"function: it is nil"}},
-		"nil none":       {func(p *orca.Processor) { orca.None(p, "Speed", "1.0.0", lap, nil) }, []string{"function: it is nil"}},
+		"idle gap":       {define("Speed", "1.0.0", lap, orca.NeedsSelf(orca.Lookback{}.Skip(1))), []string{"lookback (skipping 1) over own past results: it asks for no past results"}},
+		"idle time gap": {func(p *orca.Processor) {
+			speed := orca.Value(p, "Speed", "1.0.0", lap, constant(1))
+			orca.Value(p, "Pace", "1.0.0", lap, constant(1), orca.Needs(speed.Over(orca.Past(0).SkipTime(1))))
+		}, []string{"algorithm Pace 1.0.0: invalid lookback (skipping 1ns) over Speed 1.0.0 of racing: it asks for no past results"}},
+		"two selves":   {define("Speed", "1.0.0", lap, orca.NeedsSelf(orca.Last(1)), orca.NeedsSelf(orca.Past(1))), []string{"NeedsSelf is given 2 times"}},
+		"nil function": {func(p *orca.Processor) { orca.Value(p, "Speed", "1.0.0", lap, nil) }, []string{"function: it is nil"}},
+		"nil none":     {func(p *orca.Processor) { orca.None(p, "Speed", "1.0.0", lap, nil) }, []string{"function: it is nil"}},
 		"not a struct": {func(p *orca.Processor) {
 			orca.Struct(p, "Speed", "1.0.0", lap, func(context.Context, *orca.Run) (int, error) { return 1, nil })
 		}, []string{"algorithm Speed 1.0.0: invalid result type int"}},

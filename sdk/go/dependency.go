@@ -41,24 +41,11 @@ func (a *Algorithm[T]) asNeed() need {
 }
 
 func (d Dependency[T]) asNeed() need {
-	return need{id: d.algorithm.id, runtime: d.algorithm.runtime, back: d.back, decode: decodeInput[T]}
-}
-
-// Row is one result with the window that it belongs to.
-type Row[T any] struct {
-	Window Window
-	Value  T
-	// Computed is when, to the second.
-	Computed time.Time
-}
-
-// Values returns the values of rows, in their order.
-func Values[T any](rows []Row[T]) []T {
-	values := make([]T, len(rows))
-	for i, row := range rows {
-		values[i] = row.Value
+	n := need{id: d.algorithm.id, runtime: d.algorithm.runtime, back: d.back, decode: decodeInput[T]}
+	if d.algorithm.def != nil {
+		n.on = d.algorithm.def.windowType
 	}
-	return values
+	return n
 }
 
 // From returns the result of the algorithm for the window that is being processed. The core guarantees that there is
@@ -70,30 +57,38 @@ func (a *Algorithm[T]) From(run *Run) T { return a.first(run).mustCurrent(run, a
 // From is like [Algorithm.From].
 func (d Dependency[T]) From(run *Run) T { return d.input(run).mustCurrent(run, d.algorithm.id) }
 
-// Rows returns all results that the run was handed: the current window's, if there is one, then the past ones, newest
-// first. It panics for an algorithm that [Needs] does not name, or names twice: read that one through what Over made.
-func (a *Algorithm[T]) Rows(run *Run) []Row[T] { return a.only(run).rows }
+// Current is From for what may be missing: the result for the window that is being processed, with the window as it is
+// stored. ok is false for an algorithm of another window type. It panics where Rows does.
+func (a *Algorithm[T]) Current(run *Run) (row Row[T], ok bool) { return a.first(run).currentRow() }
+
+// Current is like [Algorithm.Current].
+func (d Dependency[T]) Current(run *Run) (row Row[T], ok bool) { return d.input(run).currentRow() }
+
+// Rows returns all results that the run was handed: the current window's, if there is one, then the past ones. It panics
+// for an algorithm that [Needs] does not name, or names twice: read that one through what Over made.
+func (a *Algorithm[T]) Rows(run *Run) Rows[T] { return a.only(run).rows }
 
 // Rows is like [Algorithm.Rows], for this lookback.
-func (d Dependency[T]) Rows(run *Run) []Row[T] { return d.input(run).rows }
+func (d Dependency[T]) Rows(run *Run) Rows[T] { return d.input(run).rows }
 
-// Past returns the past results, newest first, without the current window's. It panics where Rows does.
-func (a *Algorithm[T]) Past(run *Run) []Row[T] { return a.only(run).past() }
+// Past returns the past results, without the current window's: none where the lookback finds none. It panics where Rows
+// does.
+func (a *Algorithm[T]) Past(run *Run) Rows[T] { return a.only(run).past() }
 
 // Past is like [Algorithm.Past], for this lookback.
-func (d Dependency[T]) Past(run *Run) []Row[T] { return d.input(run).past() }
+func (d Dependency[T]) Past(run *Run) Rows[T] { return d.input(run).past() }
 
 // Latest returns the newest result, the current window's if there is one. It is what algorithms of another window
-// type are read with: ok is false when they have none yet, and the row's window tells its age. It panics where Rows
+// type are read with: ok is false when they have none yet, and the row's Age tells how old it is. It panics where Rows
 // does.
-func (a *Algorithm[T]) Latest(run *Run) (row Row[T], ok bool) { return a.only(run).latest() }
+func (a *Algorithm[T]) Latest(run *Run) (row Row[T], ok bool) { return a.only(run).rows.Latest() }
 
 // Latest is like [Algorithm.Latest], for this lookback.
-func (d Dependency[T]) Latest(run *Run) (row Row[T], ok bool) { return d.input(run).latest() }
+func (d Dependency[T]) Latest(run *Run) (row Row[T], ok bool) { return d.input(run).rows.Latest() }
 
-// Self returns the algorithm's own past results that [NeedsSelf] asked for, newest first. T is the algorithm's own
-// result type; another one panics.
-func Self[T any](run *Run) []Row[T] {
+// Self returns the algorithm's own past results that [NeedsSelf] asked for: none for the first window. T is the
+// algorithm's own result type; another one panics.
+func Self[T any](run *Run) Rows[T] {
 	own, ok := run.self.(input[T])
 	if !ok {
 		panic(fmt.Sprintf("orca: Self[%T] in %v, whose results have another type", *new(T), run.Algorithm))
@@ -147,19 +142,19 @@ func inputAt[T any](run *Run, position int) input[T] {
 
 // input is what one dependency hands over.
 type input[T any] struct {
-	rows    []Row[T]
+	rows    Rows[T]
 	current bool // the first row is the current window's
 }
 
-func (in input[T]) past() []Row[T] {
+func (in input[T]) past() Rows[T] {
 	if in.current {
 		return in.rows[1:]
 	}
 	return in.rows
 }
 
-func (in input[T]) latest() (Row[T], bool) {
-	if len(in.rows) == 0 {
+func (in input[T]) currentRow() (Row[T], bool) {
+	if !in.current {
 		return Row[T]{}, false
 	}
 	return in.rows[0], true
@@ -175,7 +170,7 @@ func (in input[T]) mustCurrent(run *Run, id AlgorithmID) T {
 
 // decodeInput reads the rows of one dependency. A row without a window belongs to the current one.
 func decodeInput[T any](rows []*pb.AlgorithmDependencyResultRow, window *pb.Window) (any, error) {
-	in := input[T]{rows: make([]Row[T], len(rows))}
+	in := input[T]{rows: make(Rows[T], len(rows))}
 	for i, row := range rows {
 		value, err := decode[T](row.GetResult())
 		if err != nil {

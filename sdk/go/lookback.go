@@ -71,6 +71,16 @@ func (l Lookback) validate() error {
 	return nil
 }
 
+// idle says that the lookback leaves out what it does not ask for. That has a meaning for algorithms of another window
+// type alone, whose newest past result is handed over without being asked for.
+func (l Lookback) idle() bool {
+	return l.count == 0 && l.span == 0 && (l.gapCount != 0 || l.gapSpan != 0)
+}
+
+func (l Lookback) idleError(of string) error {
+	return invalid("lookback (%v) over %s: it asks for no past results, of which it could skip some; begin with Last or Past", l, of)
+}
+
 func (l Lookback) setDependency(d *pb.AlgorithmDependency) {
 	switch {
 	case l.count > 0:
