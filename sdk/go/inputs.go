@@ -67,16 +67,38 @@ func offersOf(asked *pb.ExecuteAlgorithm) []offer {
 	return offers
 }
 
-// fromDeprecated makes the newer form of a request that has only the deprecated fields: each algorithm with the
-// current window's results of its needs. Results of several algorithms of one name come in the order of the needs.
-func fromDeprecated(needs []need, algorithm *pb.Algorithm, results []*pb.AlgorithmResult) *pb.ExecuteAlgorithm {
+// deprecatedResults is what a request has in its deprecated fields: the current window's results of what its algorithms
+// need, each once, in the order in which they are first needed. They name no processor.
+type deprecatedResults struct {
+	order   []AlgorithmID // what the request's algorithms need, each once, in the order in which it is first needed
+	results []*pb.AlgorithmResult
+}
+
+// add takes up what one more algorithm of the request needs: as it was planned, or as it is defined here where the request
+// does not say.
+func (r *deprecatedResults) add(algorithm *pb.Algorithm, needs []need) {
+	planned := algorithm.GetDependencies()
+	if len(planned) == 0 {
+		planned = make([]*pb.AlgorithmDependency, len(needs))
+		for i, n := range needs {
+			planned[i] = n.proto()
+		}
+	}
+	for _, d := range planned {
+		id := AlgorithmID{Processor: d.GetProcessorName(), Name: d.GetName(), Version: d.GetVersion()}
+		if !slices.Contains(r.order, id) {
+			r.order = append(r.order, id)
+		}
+	}
+}
+
+// execution makes the newer form of one of the request's algorithms: each need with the current window's result.
+func (r *deprecatedResults) execution(algorithm *pb.Algorithm, needs []need) *pb.ExecuteAlgorithm {
 	asked := &pb.ExecuteAlgorithm{Algorithm: &pb.Algorithm{Name: algorithm.GetName(), Version: algorithm.GetVersion()}}
-	for i, n := range needs {
-		planned := n.proto()
-		asked.Algorithm.Dependencies = append(asked.Algorithm.Dependencies, planned)
+	for _, n := range needs {
+		asked.Algorithm.Dependencies = append(asked.Algorithm.Dependencies, n.proto())
 		entry := &pb.AlgorithmDependencyResult{Algorithm: &pb.Algorithm{Name: n.id.Name, Version: n.id.Version}}
-		if found := namesakes(results, n.id); ordinal(needs[:i+1]) < len(found) {
-			row := found[ordinal(needs[:i+1])]
+		if row := r.find(n.id); row != nil {
 			entry.Result = []*pb.AlgorithmDependencyResultRow{{Result: row.GetResult(), Window: row.GetWindow()}}
 		}
 		asked.Dependencies = append(asked.Dependencies, entry)
@@ -84,27 +106,27 @@ func fromDeprecated(needs []need, algorithm *pb.Algorithm, results []*pb.Algorit
 	return asked
 }
 
-func namesakes(results []*pb.AlgorithmResult, id AlgorithmID) []*pb.AlgorithmResult {
+// find returns the result of an algorithm, or nil. Of several algorithms of one name each has its place, if all of them
+// have a result; if some have none, such as those of another window type, it cannot be told whose the others are, and a
+// missing result is better than a wrong one.
+func (r *deprecatedResults) find(id AlgorithmID) *pb.AlgorithmResult {
 	var found []*pb.AlgorithmResult
-	for _, result := range results {
+	for _, result := range r.results {
 		if result.GetAlgorithm().GetName() == id.Name && result.GetAlgorithm().GetVersion() == id.Version {
 			found = append(found, result)
 		}
 	}
-	return found
-}
-
-// ordinal counts the other processors whose algorithm of the same name was needed before the last need.
-func ordinal(needs []need) int {
-	last := needs[len(needs)-1].id
-	var others []string
-	for _, n := range needs {
-		if n.id == last {
-			break
+	place, namesakes := 0, 0
+	for _, other := range r.order {
+		if other == id {
+			place = namesakes
 		}
-		if n.id.Name == last.Name && n.id.Version == last.Version && !slices.Contains(others, n.id.Processor) {
-			others = append(others, n.id.Processor)
+		if other.Name == id.Name && other.Version == id.Version {
+			namesakes++
 		}
 	}
-	return len(others)
+	if len(found) == 0 || namesakes > 1 && namesakes != len(found) {
+		return nil
+	}
+	return found[place]
 }

@@ -97,22 +97,56 @@ func TestFromDeprecatedFindsTheCurrentResults(t *testing.T) {
 	}
 	here, there := needOf("racing", "Speed", Lookback{}), needOf("chassis", "Speed", Lookback{})
 	again, grip := needOf("racing", "Speed", Last(3)), needOf("chassis", "Grip", Lookback{})
-	got := fromDeprecated([]need{here, again, grip, there}, &pb.Algorithm{Name: "Score", Version: "1.0.0"},
-		results(entry{needOf("x", "Other", Lookback{}), 9}, entry{here, 1}, entry{there, 2}))
-	arranged, err := arrange([]need{here, again, grip, there}, got)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var values [][]float32
-	for _, dependency := range arranged {
-		rows := []float32{}
-		for _, row := range dependency.GetResult() {
-			rows = append(rows, row.GetResult().GetSingleValue())
+	score := func(needs ...need) *pb.Algorithm {
+		a := &pb.Algorithm{Name: "Score", Version: "1.0.0"}
+		for _, n := range needs {
+			a.Dependencies = append(a.Dependencies, n.proto())
 		}
-		values = append(values, rows)
+		return a
 	}
-	// Grip has no result of the current window; both lookbacks of the own Speed have its.
-	if diff := cmp.Diff([][]float32{{1}, {1}, {}, {2}}, values); diff != "" {
-		t.Error(diff)
+	other, one, two := entry{needOf("x", "Other", Lookback{}), 9}, entry{here, 1}, entry{there, 2}
+	for name, tc := range map[string]struct {
+		algorithms [][]need // what the algorithms of the request need; the last is looked at
+		planned    bool     // whether the request says so
+		results    []entry
+		want       [][]float32
+	}{
+		// Grip has no result of the current window; both lookbacks of the own Speed have its.
+		"namesakes":          {[][]need{{here, again, grip, there}}, false, []entry{other, one, two}, [][]float32{{1}, {1}, {}, {2}}},
+		"planned":            {[][]need{{here, again, grip, there}}, true, []entry{one, two}, [][]float32{{1}, {1}, {}, {2}}},
+		"needed by another":  {[][]need{{here}, {there, here}}, true, []entry{one, two}, [][]float32{{2}, {1}}},
+		"defined by another": {[][]need{{here}, {there, here}}, false, []entry{one, two}, [][]float32{{2}, {1}}},
+		"one of two":         {[][]need{{here, there, grip}}, true, []entry{one, {grip, 3}}, [][]float32{{}, {}, {3}}},
+		"one alone":          {[][]need{{there}}, true, []entry{two}, [][]float32{{2}}},
+		"none":               {[][]need{{here, there}}, true, nil, [][]float32{{}, {}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			given := deprecatedResults{results: results(tc.results...)}
+			var algorithm *pb.Algorithm
+			for _, needs := range tc.algorithms {
+				algorithm = score()
+				if tc.planned {
+					algorithm = score(needs...)
+				}
+				given.add(algorithm, needs)
+			}
+			needs := tc.algorithms[len(tc.algorithms)-1]
+			arranged, err := arrange(needs, given.execution(algorithm, needs))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var values [][]float32
+			for _, dependency := range arranged {
+				rows := []float32{}
+				for _, row := range dependency.GetResult() {
+					rows = append(rows, row.GetResult().GetSingleValue())
+				}
+				values = append(values, rows)
+			}
+			if diff := cmp.Diff(tc.want, values); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -122,11 +122,15 @@ func (s *service) tasks(request *pb.ExecutionRequest) (tasks []task, unknown []s
 		return tasks, unknown
 	}
 	//nolint:staticcheck // deprecated, and all that older cores fill
-	algorithms, results := request.GetAlgorithms(), request.GetAlgorithmResults()
+	algorithms, results := request.GetAlgorithms(), deprecatedResults{results: request.GetAlgorithmResults()}
 	for _, a := range algorithms {
 		if d, ok := find(a); ok {
-			tasks = append(tasks, task{definition: d, asked: fromDeprecated(d.needs, a, results)})
+			results.add(a, d.needs)
+			tasks = append(tasks, task{definition: d, asked: &pb.ExecuteAlgorithm{Algorithm: a}})
 		}
+	}
+	for i, t := range tasks {
+		tasks[i].asked = results.execution(t.asked.GetAlgorithm(), t.definition.needs)
 	}
 	return tasks, unknown
 }
