@@ -16,24 +16,20 @@ type querier interface {
 	each(ctx context.Context, query string, row func([]driver.Value) error, args ...driver.Value) error
 }
 
-// storedRegistry is the registry with the integer keys that the ledger refers to.
-type storedRegistry struct {
-	orca.Registry
-	typeKeys      map[orca.WindowTypeID]int64
-	algorithmKeys map[orca.AlgorithmID]int64
-}
+// storedRegistry is the registry while it is read.
+type storedRegistry struct{ orca.Registry }
 
 // readRegistry reads the whole registry, each list in the order of its identities.
 func readRegistry(ctx context.Context, q querier) (*storedRegistry, error) {
-	r := &storedRegistry{typeKeys: map[orca.WindowTypeID]int64{}, algorithmKeys: map[orca.AlgorithmID]int64{}}
+	r := &storedRegistry{}
 	for _, part := range []struct {
 		what, query string
 		row         func([]driver.Value) error
 	}{
 		{"version", "SELECT registry_version FROM ledger", r.scanVersion},
-		{"window types", "SELECT id, definition FROM window_type ORDER BY name, version", r.scanWindowType},
+		{"window types", "SELECT definition FROM window_type ORDER BY name, version", r.scanWindowType},
 		{"processors", "SELECT name, project, newest FROM processor ORDER BY name", r.scanProcessor},
-		{"algorithms", `SELECT id, definition, runtime, retired, retired_at FROM algorithm
+		{"algorithms", `SELECT definition, runtime, retired, retired_at FROM algorithm
 			ORDER BY processor, name, version`, r.scanAlgorithm},
 		{"instances", `SELECT address, connection, processor, runtime, algorithms, registered_at FROM instance
 			ORDER BY address`, r.scanInstance},
@@ -52,11 +48,10 @@ func (r *storedRegistry) scanVersion(row []driver.Value) error {
 
 func (r *storedRegistry) scanWindowType(row []driver.Value) error {
 	var t orca.WindowType
-	if err := json.Unmarshal([]byte(text(row, 1)), &t); err != nil {
+	if err := json.Unmarshal([]byte(text(row, 0)), &t); err != nil {
 		return err
 	}
 	r.WindowTypes = append(r.WindowTypes, t)
-	r.typeKeys[t.ID] = row[0].(int64)
 	return nil
 }
 
@@ -70,12 +65,11 @@ func (r *storedRegistry) scanProcessor(row []driver.Value) error {
 }
 
 func (r *storedRegistry) scanAlgorithm(row []driver.Value) error {
-	a := orca.KnownAlgorithm{Runtime: text(row, 2), Retired: row[3].(int64) != 0, RetiredAt: orca.Time(row[4].(int64))}
-	if err := json.Unmarshal([]byte(text(row, 1)), &a.Algorithm); err != nil {
+	a := orca.KnownAlgorithm{Runtime: text(row, 1), Retired: row[2].(int64) != 0, RetiredAt: orca.Time(row[3].(int64))}
+	if err := json.Unmarshal([]byte(text(row, 0)), &a.Algorithm); err != nil {
 		return err
 	}
 	r.Algorithms = append(r.Algorithms, a)
-	r.algorithmKeys[a.Algorithm.ID] = row[0].(int64)
 	return nil
 }
 

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -86,16 +88,30 @@ func (w *writer) load(ctx context.Context) error {
 	return w.loadKeys(ctx)
 }
 
-// loadKeys reads the integer keys of the registry.
+// loadKeys reads the integer keys of the registry. It leaves the algorithms' definitions alone: after a change of a large
+// registry, emits would wait for them.
 func (w *writer) loadKeys(ctx context.Context) error {
-	reg, err := readRegistry(ctx, w.conn)
-	if err != nil {
-		return err
+	types, algorithms, noStore := map[orca.WindowTypeID]int64{}, map[orca.AlgorithmID]int64{}, false
+	for _, part := range []struct {
+		what, query string
+		row         func([]driver.Value) error
+	}{
+		{"window types", "SELECT id, definition FROM window_type", func(row []driver.Value) error {
+			var t orca.WindowType
+			err := json.Unmarshal([]byte(text(row, 1)), &t)
+			types[t.ID], noStore = row[0].(int64), noStore || t.HasNoStore()
+			return err
+		}},
+		{"algorithms", "SELECT id, processor, name, version FROM algorithm", func(row []driver.Value) error {
+			algorithms[orca.AlgorithmID{Processor: text(row, 1), Name: text(row, 2), Version: text(row, 3)}] = row[0].(int64)
+			return nil
+		}},
+	} {
+		if err := w.conn.each(ctx, part.query, part.row); err != nil {
+			return fmt.Errorf("read the keys of the registry's %s: %w", part.what, err)
+		}
 	}
-	w.types, w.algorithms, w.noStore = reg.typeKeys, reg.algorithmKeys, false
-	for _, t := range reg.WindowTypes {
-		w.noStore = w.noStore || t.HasNoStore()
-	}
+	w.types, w.algorithms, w.noStore = types, algorithms, noStore
 	return nil
 }
 
