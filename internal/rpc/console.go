@@ -11,6 +11,7 @@ import (
 
 	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/orca"
+	"github.com/orca-telemetry/orca/internal/plan"
 	"github.com/orca-telemetry/orca/internal/registry"
 	"github.com/orca-telemetry/orca/internal/wire"
 )
@@ -171,6 +172,10 @@ func (s *consoleService) WatchWindow(msg *pb.WatchWindowRequest, stream grpc.Ser
 	if err != nil {
 		return s.noRevision(err, window, msg.GetRevision())
 	}
+	p, err := planOf(run) // its own for good
+	if err != nil {
+		return err
+	}
 	changed, stop := s.cfg.Engine.Watch(run.Run.Position)
 	defer stop()
 	sent := map[string]bool{}
@@ -179,7 +184,7 @@ func (s *consoleService) WatchWindow(msg *pb.WatchWindowRequest, stream grpc.Ser
 		if run, err = s.cfg.Ledger.Run(ctx, id, run.Run.Revision); err != nil {
 			return err
 		}
-		done, err := s.sendSettled(run, sent, stream)
+		done, err := s.sendSettled(run, p, sent, stream)
 		if err != nil || done {
 			return err
 		}
@@ -192,8 +197,8 @@ func (s *consoleService) WatchWindow(msg *pb.WatchWindowRequest, stream grpc.Ser
 }
 
 // sendSettled sends the settled nodes that were not sent yet, and the run's end.
-func (s *consoleService) sendSettled(run orca.RunRecord, sent map[string]bool, stream grpc.ServerStreamingServer[pb.WatchWindowResponse]) (done bool, err error) {
-	nodes, err := s.nodes(run)
+func (s *consoleService) sendSettled(run orca.RunRecord, p *plan.Plan, sent map[string]bool, stream grpc.ServerStreamingServer[pb.WatchWindowResponse]) (done bool, err error) {
+	nodes, err := s.nodesOf(run, p)
 	if err != nil {
 		return false, err
 	}

@@ -31,10 +31,23 @@ func runInfo(r orca.Run, nodes, settled int) *pb.RunInfo {
 
 // nodes shows every node of a run, in the order of its plan.
 func (s *consoleService) nodes(run orca.RunRecord) ([]*pb.NodeInfo, error) {
+	p, err := planOf(run)
+	if err != nil {
+		return nil, err
+	}
+	return s.nodesOf(run, p)
+}
+
+func planOf(run orca.RunRecord) (*plan.Plan, error) {
 	p, err := plan.Parse(run.Plan)
 	if err != nil {
 		return nil, fmt.Errorf("read the plan of run %d: %w", run.Run.Position, err)
 	}
+	return p, nil
+}
+
+// nodesOf is nodes of a run whose plan has been read.
+func (s *consoleService) nodesOf(run orca.RunRecord, p *plan.Plan) (_ []*pb.NodeInfo, err error) {
 	outcomes := make(map[orca.AlgorithmID]*orca.Outcome, len(run.Outcomes))
 	for i := range run.Outcomes {
 		outcomes[run.Outcomes[i].Algorithm] = &run.Outcomes[i]
