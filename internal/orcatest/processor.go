@@ -34,6 +34,7 @@ type Processor struct {
 
 	mu         sync.Mutex
 	algorithms []Algorithm
+	byID       map[[2]string]Algorithm // by name and version; the first of each
 	requests   []*pb.ExecutionRequest
 	status     pb.HealthCheckResponse_Status
 	forgetful  bool
@@ -47,6 +48,10 @@ func NewProcessor(tb testing.TB, name string, algorithms ...Algorithm) *Processo
 		tb.Fatal(err)
 	}
 	p := &Processor{Name: name, Address: l.Addr().String(), tb: tb, algorithms: algorithms, status: pb.HealthCheckResponse_STATUS_SERVING}
+	p.byID = make(map[[2]string]Algorithm, len(algorithms))
+	for _, a := range slices.Backward(algorithms) {
+		p.byID[[2]string{a.GetName(), a.GetVersion()}] = a
+	}
 	p.server = grpc.NewServer(grpc.MaxRecvMsgSize(64<<20), grpc.MaxSendMsgSize(64<<20))
 	pb.RegisterOrcaProcessorServer(p.server, p)
 	served := make(chan error, 1)
@@ -157,11 +162,7 @@ func (p *Processor) ExecuteDagPart(req *pb.ExecutionRequest, stream grpc.ServerS
 func (p *Processor) runOne(ctx context.Context, req *pb.ExecutionRequest, x *pb.ExecuteAlgorithm) (*pb.ExecutionResult, error) {
 	id := x.GetAlgorithm()
 	result, err := Value(1), error(nil)
-	p.mu.Lock()
-	i := slices.IndexFunc(p.algorithms, func(a Algorithm) bool { return a.GetName() == id.GetName() && a.GetVersion() == id.GetVersion() })
-	run := p.algorithms[max(0, i)].Run
-	p.mu.Unlock()
-	if run != nil {
+	if run := p.byID[[2]string{id.GetName(), id.GetVersion()}].Run; run != nil {
 		result, err = run(ctx, req, x)
 	}
 	if err != nil {
