@@ -46,6 +46,33 @@ func TestCut(t *testing.T) {
 	})
 }
 
+// Each kind of error has its code, and says what the part that made it said; what is of no kind keeps its text to itself.
+func TestCodesOfErrors(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	g := guard{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for kind, want := range map[orca.Kind]codes.Code{
+		orca.Invalid: codes.InvalidArgument, orca.NotFound: codes.NotFound, orca.Conflict: codes.AlreadyExists,
+		orca.Precondition: codes.FailedPrecondition, orca.Exhausted: codes.ResourceExhausted,
+		orca.Unavailable: codes.Unavailable, orca.OutcomeUnknown: codes.Unavailable,
+	} {
+		s := status.Convert(g.status("/a/b", fmt.Errorf("here: %w", orca.Errorf(kind, "what and why"))))
+		if s.Code() != want || s.Message() != "here: what and why" {
+			t.Errorf("%v gives %v, want %v", kind, s, want)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("refusals are logged: %s", log.String())
+	}
+	s := status.Convert(g.status("/a/b", errors.New("open /secret: no such file")))
+	if s.Code() != codes.Internal || strings.Contains(s.Message(), "secret") {
+		t.Errorf("an error of no kind gives %v", s)
+	}
+	if !strings.Contains(log.String(), "open /secret") || !strings.Contains(log.String(), "/a/b") {
+		t.Errorf("the log does not say what happened: %s", log.String())
+	}
+}
+
 // The status of every kind of error fits into its header.
 func TestStatusTextIsBounded(t *testing.T) {
 	t.Parallel()

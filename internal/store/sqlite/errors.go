@@ -39,5 +39,5 @@ func errFull(err error) error {
 
 func errUnknown(err error) error {
 	return orca.Errorf(orca.OutcomeUnknown,
-		"the ledger failed while committing (%w): whether it was written is unknown; an idempotency key makes a retry safe", err)
+		"outcome unknown: the ledger failed while committing (%w), so it may have been written or not; an idempotency key makes a retry safe", err)
 }

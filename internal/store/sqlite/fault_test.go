@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,7 +60,7 @@ func TestFailedCommitIsUnknown(t *testing.T) {
 			before := s.writer
 			serve(t, s)
 			for _, err := range []error{(<-first).err, (<-second).err, <-settled} {
-				if !errors.Is(err, orca.OutcomeUnknown) {
+				if !errors.Is(err, orca.OutcomeUnknown) || !strings.HasPrefix(err.Error(), "outcome unknown: ") {
 					t.Errorf("it is answered with %v, want outcome unknown", err)
 				}
 			}
