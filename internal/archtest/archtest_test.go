@@ -51,6 +51,7 @@ var table = []row{
 	{internal + "e2e", "tests that drive the built binary", nil},
 	{internal + "archtest", "this rule, and that documented behaviour names its tests", nil},
 	{"sdk/go", "the public Go SDK", []string{"contract/go"}},
+	{"sdk/go/orcatest", "for users' tests: whole DAGs with their history in memory", []string{"sdk/go", "contract/go"}},
 	{"cmd/orca", "the one binary", []string{internal + "cli"}},
 	{"examples", "programs as users write them", []string{"sdk/go"}},
 	{"conformance", "programs made from bare stubs, as other peers write them", []string{"contract/go"}},
