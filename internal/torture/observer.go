@@ -1,0 +1,100 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/orca-telemetry/orca/contract/go"
+)
+
+// observer watches windows until they are finished, and keeps what it is told. Several goroutines may use it.
+type observer struct {
+	console pb.OrcaConsoleClient
+
+	mu        sync.Mutex // guards what follows
+	last      map[nodeKey]Settled
+	sightings []Sighting
+}
+
+// nodeKey is a node of the first run of a window.
+type nodeKey struct {
+	window    string
+	algorithm ID
+}
+
+// watch returns when the run of a window is finished. It tries on while the core is away.
+func (o *observer) watch(ctx context.Context, id string) error {
+	for {
+		err := o.stream(ctx, id)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("window %s: %w", id, context.Cause(ctx))
+		case !passing(err):
+			return fmt.Errorf("watch window %s: %w", id, err)
+		}
+		timer := time.NewTimer(rewatch)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// rewatch is the pause before a broken stream is opened again.
+const rewatch = 20 * time.Millisecond
+
+// passing says whether an error is one of a core that is going, gone or coming.
+func passing(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.Canceled, codes.Aborted, codes.DeadlineExceeded, codes.ResourceExhausted:
+		return true
+	}
+	return false
+}
+
+// errCut is a stream that ended before the run did.
+var errCut = status.Error(codes.Unavailable, "the stream ended before the run")
+
+func (o *observer) stream(ctx context.Context, id string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := o.console.WatchWindow(ctx, &pb.WatchWindowRequest{Id: id}, grpc.WaitForReady(true))
+	if err != nil {
+		return err
+	}
+	for {
+		event, err := stream.Recv()
+		seen := Now()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errCut
+		case err != nil:
+			return err
+		case event.GetFinished() != nil:
+			return nil
+		}
+		o.saw(seen, id, event.GetNode())
+	}
+}
+
+func (o *observer) saw(seen Instant, window string, node *pb.NodeInfo) {
+	key, settled := nodeKey{window, idOf(node)}, settledOf(node)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last[key] == settled {
+		return
+	}
+	o.last[key] = settled
+	o.sightings = append(o.sightings, Sighting{seen, window, key.algorithm, settled})
+}

@@ -1,0 +1,249 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+
+	pb "github.com/orca-telemetry/orca/contract/go"
+	orca "github.com/orca-telemetry/orca/sdk/go"
+)
+
+// Config says what to torture, and for how long.
+type Config struct {
+	// Core and Processor are the paths of the programs: cmd/orca and internal/torture/processor.
+	Core, Processor string
+	// Dir is an empty folder for the store and the journals.
+	Dir string
+	// For is how long windows are emitted and faults happen.
+	For time.Duration
+	// Seed gives the plan of faults and what emitters repeat.
+	Seed uint64
+}
+
+const (
+	// openWindows is how many windows may be unfinished, over all emitters.
+	openWindows = 300
+	// maxAttempts is high enough for no node to use up its attempts in breakdowns: it would have to be under way when
+	// each of so many processes in a row is killed.
+	maxAttempts = 5
+	// finishing is how long everything that is open may take once the faults are over. It takes some seconds.
+	finishing = 3 * time.Minute
+)
+
+// The rhythms of a session.
+var (
+	coreRhythm      = Rhythm{Every: 2 * time.Second, Down: 500 * time.Millisecond, Paused: 500 * time.Millisecond}
+	processorRhythm = Rhythm{Every: 4 * time.Second, Down: 2 * time.Second, Paused: time.Second, Moves: true}
+)
+
+// session is one session while it goes on.
+type session struct {
+	cfg        Config
+	core       *unit
+	processors []*unit
+	conn       *grpc.ClientConn
+	client     *orca.Client
+	observer   *observer
+	emitters   []*emitter
+	begun      time.Time
+}
+
+// Run runs a session and returns what was seen of it. An error is a session that could not be brought to its end, such
+// as a process that ended by itself or a window that does not finish; it may be a defect as well.
+func Run(ctx context.Context, cfg Config) (*Record, error) {
+	s := &session{cfg: cfg, core: newCore(cfg, Plan(cfg.Seed, 0, cfg.For, coreRhythm))}
+	defer s.discard()
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.torture(ctx); err != nil {
+		return nil, err
+	}
+	record := &Record{Sightings: s.observer.sightings}
+	if err := s.readLedger(ctx, record); err != nil {
+		return nil, err
+	}
+	if err := s.stop(ctx); err != nil {
+		return nil, err
+	}
+	for _, e := range s.emitters {
+		record.Emits = append(record.Emits, e.emits...)
+	}
+	for _, u := range s.units() {
+		record.Faults = append(record.Faults, u.faults...)
+	}
+	var err error
+	record.Executions, err = ReadJournals(cfg.Dir)
+	record.Took = time.Since(s.begun)
+	return record, err
+}
+
+func (s *session) units() []*unit { return append([]*unit{s.core}, s.processors...) }
+
+// open starts every process, and waits until the core knows all processors.
+func (s *session) open(ctx context.Context) (err error) {
+	address, err := lastingAddress()
+	if err != nil {
+		return err
+	}
+	if err := s.core.start(ctx, address); err != nil {
+		return err
+	}
+	// A pool of twins and a processor that is alone.
+	for i, u := range []struct{ name, processor string }{{"press-a", Press}, {"press-b", Press}, {"paint-a", Paint}} {
+		steps := Plan(s.cfg.Seed, uint64(i+1), s.cfg.For, processorRhythm)
+		s.processors = append(s.processors, newProcessor(s.cfg, u.name, u.processor, s.core.address, steps))
+	}
+	for _, u := range s.processors {
+		if err := u.start(ctx, ""); err != nil {
+			return err
+		}
+	}
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, u := range s.processors {
+		if _, err := u.process.await(within, "registered"); err != nil {
+			return fmt.Errorf("%s: %w", u.name, err)
+		}
+	}
+	return s.connect()
+}
+
+// connect makes the connections of emitters and observer, which outlast the cores at their other end.
+func (s *session) connect() (err error) {
+	retry := grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 200 * time.Millisecond},
+		MinConnectTimeout: 5 * time.Second,
+	}
+	s.conn, err = grpc.NewClient("passthrough:///"+s.core.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(retry))
+	if err != nil {
+		return err
+	}
+	if s.client, err = orca.NewClient(orca.WithoutEnvironment(), orca.WithCore(s.core.address), orca.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
+		return err
+	}
+	s.observer = &observer{console: pb.NewOrcaConsoleClient(s.conn), last: map[nodeKey]Settled{}}
+	return nil
+}
+
+// torture emits windows and lets faults happen, and returns when every window that was answered is finished.
+func (s *session) torture(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	group, ctx := errgroup.WithContext(ctx)
+	s.begun = time.Now()
+	var calm, work sync.WaitGroup
+	calm.Add(len(s.units()))
+	for _, u := range s.units() {
+		group.Go(func() error { return u.suffer(ctx, s.begun, calm.Done) })
+	}
+	slots := make(chan struct{}, openWindows)
+	for _, e := range s.makeEmitters(slots) {
+		e.answered = func(id string) {
+			work.Add(1)
+			group.Go(func() error {
+				defer func() { <-slots; work.Done() }()
+				return s.observer.watch(ctx, id)
+			})
+		}
+		work.Add(1)
+		group.Go(func() error {
+			defer work.Done()
+			return e.run(ctx, s.begun.Add(s.cfg.For))
+		})
+	}
+	group.Go(func() error {
+		calm.Wait()
+		timer := time.AfterFunc(finishing, func() { end(errUnfinished) })
+		defer timer.Stop()
+		work.Wait()
+		err := s.finish(ctx)
+		end(err)
+		return err
+	})
+	err := group.Wait()
+	if errors.Is(err, errUnfinished) {
+		err = fmt.Errorf("%w\n%s", err, s.describe(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+// errUnfinished ends a session whose windows do not finish.
+var errUnfinished = fmt.Errorf("something is still open %v after the last fault", finishing)
+
+// finish waits for windows that exist without their emitter having been told.
+func (s *session) finish(ctx context.Context) error {
+	for {
+		id, err := openWindow(ctx, s.observer.console)
+		if err != nil || id == "" {
+			return err
+		}
+		if err := s.observer.watch(ctx, id); err != nil {
+			return err
+		}
+	}
+}
+
+// makeEmitters makes two emitters of each kind.
+func (s *session) makeEmitters(slots chan struct{}) []*emitter {
+	kinds := []Emitter{Fresh, Keyed, Bare, Fresh, Keyed, Bare}
+	for i, kind := range kinds {
+		s.emitters = append(s.emitters, &emitter{
+			kind: kind, name: string(kind), number: int64(i), stride: int64(len(kinds)), client: s.client,
+			bare: pb.NewOrcaCoreClient(s.conn), random: rand.New(rand.NewPCG(s.cfg.Seed, uint64(100+i))), slots: slots,
+		})
+	}
+	return s.emitters
+}
+
+// describe says what the core thinks that it is waiting for.
+func (s *session) describe(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	answer, err := s.observer.console.GetStatus(ctx, &pb.GetStatusRequest{})
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("status: %v\ncore: %v", answer, s.core.process.stderr)
+}
+
+func (s *session) readLedger(ctx context.Context, record *Record) (err error) {
+	if record.Windows, err = readWindows(ctx, s.observer.console); err != nil {
+		return err
+	}
+	record.Results, err = readResults(ctx, s.observer.console)
+	return err
+}
+
+// stop ends every process in order.
+func (s *session) stop(ctx context.Context) error {
+	for _, u := range s.units() {
+		if err := u.do(ctx, Stop); err != nil {
+			return fmt.Errorf("stop %s: %w", u.name, err)
+		}
+	}
+	return nil
+}
+
+// discard ends whatever is still there.
+func (s *session) discard() {
+	for _, u := range s.units() {
+		u.discard()
+	}
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.conn != nil {
+		s.conn.Close()
+	}
+}

@@ -1,0 +1,169 @@
+package torture
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// coreName is the core's name among the units; processors have their own.
+const coreName = "core"
+
+// unit is a program that is started again after each fault. One goroutine at a time uses it.
+type unit struct {
+	name    string
+	steps   []Step
+	address string // where it listens, and comes back
+	// launch starts it at an address, or at a free one when that is empty, and says where it listens.
+	launch func(ctx context.Context, address string) (p *process, at string, err error)
+
+	process *process // nil while it is down
+	faults  []Fault
+}
+
+// patience bounds the start and the orderly end of a process, which take milliseconds on a machine that has time.
+const patience = time.Minute
+
+func (u *unit) start(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	p, at, err := u.launch(ctx, address)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", u.name, err)
+	}
+	u.process, u.address = p, at
+	return nil
+}
+
+// suffer does what the plan says, tells calm when it is through, and watches the process until ctx ends. A process that
+// ends by itself is an error.
+func (u *unit) suffer(ctx context.Context, begun time.Time, calm func()) error {
+	var once sync.Once
+	defer once.Do(calm)
+	for _, step := range u.steps {
+		if err := u.waitFor(ctx, time.Until(begun.Add(step.At))); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := u.do(ctx, step.Action); err != nil {
+			return fmt.Errorf("%s %s: %w", step.Action, u.name, err)
+		}
+	}
+	once.Do(calm)
+	return u.waitFor(ctx, math.MaxInt64)
+}
+
+// waitFor returns nil when it is time or ctx has ended.
+func (u *unit) waitFor(ctx context.Context, d time.Duration) error {
+	var exited chan struct{} // never, while it is down
+	if u.process != nil {
+		exited = u.process.exited
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return nil
+	case <-exited:
+		return fmt.Errorf("%s ended by itself with exit code %d:\n%v", u.name, u.process.cmd.ProcessState.ExitCode(), u.process.stderr)
+	}
+}
+
+func (u *unit) do(ctx context.Context, action Action) (err error) {
+	fault := Fault{At: Now(), Target: u.name, Action: action}
+	switch action {
+	case Kill:
+		err = u.process.kill()
+		u.process = nil
+	case Stop:
+		fault.Code, err = u.halt(ctx)
+	case Pause:
+		err = pause(u.process.cmd.Process)
+	case Resume:
+		err = resume(u.process.cmd.Process)
+	case Start:
+		err = u.start(ctx, u.address)
+	case Move:
+		err = u.start(ctx, "")
+	default:
+		err = fmt.Errorf("unknown action %q", action)
+	}
+	u.faults = append(u.faults, fault)
+	return err
+}
+
+// halt stops the process in order.
+func (u *unit) halt(ctx context.Context) (code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if code, err = u.process.stop(ctx); err == nil {
+		u.process = nil
+	}
+	return code, err
+}
+
+// discard ends the process for good, whatever it does.
+func (u *unit) discard() {
+	if u.process != nil {
+		_ = u.process.kill() // there is nobody left to tell
+	}
+}
+
+// newCore returns the core under torture. Its store is in the session's folder.
+func newCore(cfg Config, steps []Step) *unit {
+	return &unit{name: coreName, steps: steps, launch: func(ctx context.Context, address string) (*process, string, error) {
+		p, err := launch(cfg.Core, "serve", "--grpc", address, "--http", "off",
+			"--store", "sqlite:"+filepath.Join(cfg.Dir, "orca.db"), "--disk-reserve", "1MiB", "--drain", "20s",
+			"--heartbeat", "1s", "--instance-ttl", "20s", "--max-attempts", strconv.Itoa(maxAttempts))
+		if err != nil {
+			return nil, "", err
+		}
+		if _, err := p.await(ctx, "orca is ready: grpc="+address+" "); err != nil {
+			_ = p.kill() // the error says what there is to say
+			return nil, "", err
+		}
+		return p, address, nil
+	}}
+}
+
+// lastingAddress returns a free address that stays free while nobody listens there for a moment: its port is below those
+// that systems hand out by themselves.
+func lastingAddress() (string, error) {
+	const lowest, ports, tries = 20_000, 10_000, 100
+	var failure error
+	for range tries {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports)))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
+		failure = err
+	}
+	return "", failure
+}
+
+// newProcessor returns a process that serves the processor with the given name. Each start has a journal of its own.
+func newProcessor(cfg Config, name, processor, core string, steps []Step) *unit {
+	starts := 0
+	return &unit{name: name, steps: steps, launch: func(ctx context.Context, address string) (*process, string, error) {
+		starts++
+		p, err := launch(cfg.Processor, "-processor", processor, "-core", core, "-listen", cmp.Or(address, "127.0.0.1:0"),
+			"-journal", filepath.Join(cfg.Dir, fmt.Sprintf("%s-%04d.journal", name, starts)))
+		if err != nil {
+			return nil, "", err
+		}
+		at, err := p.await(ctx, "listening ")
+		if err != nil {
+			_ = p.kill() // the error says what there is to say
+			return nil, "", err
+		}
+		return p, at, nil
+	}}
+}
