@@ -4,15 +4,17 @@ package orca
 // run below Before that has an outcome of the algorithm, or will have one, that is not Cancelled.
 type PastQuery struct {
 	Algorithm AlgorithmID
-	// Before is the run that looks back, which need not be one of the algorithm's window type.
+	// Window is the one that looks back, which need not be of the algorithm's window type.
+	Window WindowID
+	// Before is its run.
 	Before Position
 	// To and From bound the windows from above, inclusively: (to, from) of a window is at most (To, From),
 	// lexicographically.
 	To, From Time
 	// EarliestTo bounds them from below, inclusively: a window ends at EarliestTo or later.
 	EarliestTo Time
-	// Fields are metadata fields that both window types mark filter, sorted: windows match the window of Before in all
-	// of them. None: every window matches.
+	// Fields are the metadata fields that both window types mark filter, sorted: windows have the values of Window in
+	// all of them. None: every window matches.
 	Fields []string
 }
 

@@ -82,4 +82,6 @@ type PlanContent struct {
 	Content []byte
 	// Nodes is how many nodes it has, for people who look at runs without reading plans.
 	Nodes int
+	// Algorithms are the nodes, for a ledger that has to know which runs will have an outcome of an algorithm.
+	Algorithms []AlgorithmID
 }

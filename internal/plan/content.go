@@ -39,8 +39,12 @@ type storedAlgorithm struct {
 // Content returns the plan's stored form, which is worked out once. The bytes must not be changed.
 func (p *Plan) Content() *orca.PlanContent { return p.content() }
 
-func contentOf(encoded []byte, nodes int) *orca.PlanContent {
-	return &orca.PlanContent{Hash: sha256.Sum256(encoded), Content: encoded, Nodes: nodes}
+func contentOf(encoded []byte, nodes []Node) *orca.PlanContent {
+	c := &orca.PlanContent{Hash: sha256.Sum256(encoded), Content: encoded, Nodes: len(nodes)}
+	for i := range nodes {
+		c.Algorithms = append(c.Algorithms, nodes[i].Algorithm.ID)
+	}
+	return c
 }
 
 // Definition identifies the content of an algorithm's definition, by a hash of its canonical form. The order of
@@ -91,7 +95,7 @@ func Parse(content []byte) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read stored plan: %w", err)
 	}
-	whole := contentOf(content, len(p.Nodes))
+	whole := contentOf(content, p.Nodes)
 	p.content = func() *orca.PlanContent { return whole }
 	return p, nil
 }

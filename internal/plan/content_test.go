@@ -93,6 +93,9 @@ func TestParseKeepsTheBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &orca.PlanContent{Hash: sha256.Sum256(spaced), Content: spaced, Nodes: len(p.Nodes)}
+	for _, n := range p.Nodes {
+		want.Algorithms = append(want.Algorithms, n.Algorithm.ID)
+	}
 	if diff := cmp.Diff(want, p.Content()); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}

@@ -76,7 +76,7 @@ func Build(t orca.WindowTypeID, triggered []orca.Algorithm, lookup Lookup) (*Pla
 		return nil, fmt.Errorf("plan windows of type %v: %w", t, err)
 	}
 	p.block(retired)
-	p.content = sync.OnceValue(func() *orca.PlanContent { return contentOf(encode(p), len(p.Nodes)) })
+	p.content = sync.OnceValue(func() *orca.PlanContent { return contentOf(encode(p), p.Nodes) })
 	return p, nil
 }
 

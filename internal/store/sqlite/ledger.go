@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -55,6 +54,9 @@ func (tx *batchTx) accept(ctx context.Context, e *orca.Emission) (orca.Accepted,
 	if e.Plan == nil {
 		return orca.Accepted{}, orca.Errorf(orca.Invalid, "a window of %s came without a plan", e.Window.Type)
 	}
+	if err := tx.checkPlan(e.Plan); err != nil {
+		return orca.Accepted{}, err
+	}
 	position := tx.last + 1
 	if e.Key.Key != "" {
 		first, err := tx.claimKey(ctx, e, position)
@@ -78,11 +80,12 @@ func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, ty
 	if err != nil {
 		return err
 	}
-	w := &e.Window
+	w, filters := &e.Window, encodeFilters(e.Filters)
 	if _, err := tx.stmt.insertWindow.exec(ctx, position, typ, int64(w.From), int64(w.To), w.Origin,
-		nullBlob(w.Metadata), nullBlob(encodeFilters(e.Filters))); err != nil {
+		nullBlob(w.Metadata), nullBlob(filters), nullBlob(filterKey(filters))); err != nil {
 		return fmt.Errorf("write window: %w", err)
 	}
+	tx.lower(plan, w.To)
 	var finished driver.Value
 	if e.End != orca.RunOpen {
 		finished = int64(e.AcceptedAt)
@@ -214,16 +217,4 @@ func (tx *batchTx) expireKeys(ctx context.Context) error {
 		return fmt.Errorf("delete expired idempotency keys: %w", err)
 	}
 	return nil
-}
-
-// encodeFilters returns the stored form of filter values: per field the length of its name as uvarint, the name and
-// the 16 bytes of the hash.
-func encodeFilters(filters []orca.FilterValue) []byte {
-	var b []byte
-	for i := range filters {
-		b = binary.AppendUvarint(b, uint64(len(filters[i].Field)))
-		b = append(b, filters[i].Field...)
-		b = append(b, filters[i].Hash[:]...)
-	}
-	return b
 }

@@ -58,6 +58,16 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 		"outcomes of open runs":  {query(openOutcomesQuery, 0, 10), "SEARCH o USING PRIMARY KEY (position=?)", "SCAN"},
 		"a result":               {query(resultQuery, "p", "n", "v", 1, 1), "SEARCH o USING PRIMARY KEY (position=? AND algorithm=?)", "SCAN"},
 		"a revision of a window": {query(runQuery, 1, 2), "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "SCAN r"},
+		"past by filters": {query(keyedPastQuery, 1, 2, 3, 4, 5, 6, []byte{7}),
+			"SEARCH w USING COVERING INDEX window_filter (type=? AND filter_key=? AND time_to>? AND (time_to,time_from)<(?,?))", "TEMP B-TREE FOR ORDER BY"},
+		"past": {query(wholePastQuery, 1, 2, 3, 4, 5, 6),
+			"SEARCH w USING COVERING INDEX window_time (type=? AND time_to>? AND (time_to,time_from)<(?,?))", "TEMP B-TREE FOR ORDER BY"},
+		"past with filters": {query(comparedPastQuery, 1, 2, 3, 4, 5, 6),
+			"SEARCH w USING INDEX window_time (type=? AND time_to>? AND (time_to,time_from)<(?,?))", "TEMP B-TREE FOR ORDER BY"},
+		"later revisions in the past": {query(keyedPastQuery, 1, 2, 3, 4, 5, 6, []byte{7}),
+			"SEARCH r USING INDEX run_revision (window=? AND revision>?)", "SCAN"},
+		"past results": {query(pastRowsQuery, "p", "n", "v", "[1]"), "SEARCH o USING PRIMARY KEY (position=? AND algorithm=?)", "SCAN o"},
+		"since when":   {query(pastQuery, 1, "p", "n", "v"), "SEARCH e USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN", "SCAN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

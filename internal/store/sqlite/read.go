@@ -19,7 +19,8 @@ type snapshot struct {
 
 // readStatements are the queries that the engine asks often, compiled once per connection.
 type readStatements struct {
-	plan, result, pending, outcomes *sql.Stmt
+	plan, result, pending, outcomes                    *sql.Stmt
+	past, keyedPast, wholePast, comparedPast, pastRows *sql.Stmt
 }
 
 func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
@@ -28,6 +29,12 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 		&r.result:   resultQuery,
 		&r.pending:  pendingQuery,
 		&r.outcomes: openOutcomesQuery,
+
+		&r.past:         pastQuery,
+		&r.keyedPast:    keyedPastQuery,
+		&r.wholePast:    wholePastQuery,
+		&r.comparedPast: comparedPastQuery,
+		&r.pastRows:     pastRowsQuery,
 	} {
 		if *field, err = db.PrepareContext(ctx, query); err != nil {
 			return fmt.Errorf("prepare %q: %w", query, err)

@@ -87,7 +87,7 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 		count       int
 		row         func(i int) ([]driver.Value, error)
 	}{
-		{"window type", `INSERT INTO window_type (name, version, definition) VALUES (?, ?, ?)
+		{"window type", `INSERT INTO window_type (name, version, definition, filter_fields) VALUES (?, ?, ?, ?)
 			ON CONFLICT (name, version) DO UPDATE SET definition = excluded.definition`,
 			len(c.WindowTypes), func(i int) ([]driver.Value, error) { return windowTypeRow(&c.WindowTypes[i]) }},
 		{"processor", `INSERT OR REPLACE INTO processor (name, project, newest) VALUES (?, ?, ?)`,
@@ -126,7 +126,13 @@ func (w *writer) checkTypes(c *orca.RegistryChange) error {
 
 func windowTypeRow(t *orca.WindowType) ([]driver.Value, error) {
 	definition, err := json.Marshal(t)
-	return []driver.Value{t.ID.Name, t.ID.Version, string(definition)}, err
+	fields := int64(0)
+	for _, f := range t.Fields {
+		if f.Filter {
+			fields++
+		}
+	}
+	return []driver.Value{t.ID.Name, t.ID.Version, string(definition), fields}, err
 }
 
 func processorRow(p *orca.Processor) ([]driver.Value, error) {

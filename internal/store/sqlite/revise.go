@@ -17,6 +17,7 @@ func (s *Store) Revise(r orca.Revision, done func(orca.Accepted, error)) {
 // base is the run that a revision begins from.
 type base struct {
 	revision, plan int64
+	end            orca.Time // of the window
 }
 
 // revise writes the next run of a window with the next position.
@@ -33,9 +34,13 @@ func (tx *batchTx) revise(ctx context.Context, r *orca.Revision) (orca.Accepted,
 		return orca.Accepted{}, err
 	}
 	if r.Plan != nil {
+		if err := tx.checkPlan(r.Plan); err != nil {
+			return orca.Accepted{}, err
+		}
 		if from.plan, err = tx.plan(ctx, r.Plan); err != nil {
 			return orca.Accepted{}, err
 		}
+		tx.lower(from.plan, from.end)
 	}
 	position := tx.last + 1
 	if err := tx.insertRevision(ctx, r, int64(position), from); err != nil {
@@ -64,7 +69,7 @@ func (tx *batchTx) base(ctx context.Context, r *orca.Revision) (base, error) {
 	case state == orca.RunOpen:
 		return base{}, orca.Errorf(orca.Precondition, "a run of the window is open, of position %d: wait for its end, or cancel it", newest)
 	}
-	return base{revision: row[1].(int64), plan: row[3].(int64)}, nil
+	return base{revision: row[1].(int64), plan: row[3].(int64), end: orca.Time(row[4].(int64))}, nil
 }
 
 // kept reports whether an outcome of a revision is copied from its base.

@@ -106,6 +106,9 @@ func (s *Store) attempt(ctx context.Context, batch []*request, answers []answer,
 			return nil, tx.rolledBack(ctx, err)
 		}
 	}
+	if err := tx.writeEarliest(ctx); err != nil {
+		return nil, tx.rolledBack(ctx, err)
+	}
 	if err := tx.expireKeys(ctx); err != nil {
 		return nil, tx.rolledBack(ctx, err)
 	}

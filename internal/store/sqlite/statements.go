@@ -8,7 +8,7 @@ import (
 // statements are those of the writing connection, compiled once. Here and elsewhere LIMIT takes +? and not ?, because
 // SQLite would compile the statement again for each new value of a bare parameter.
 type statements struct {
-	planID, insertPlan                     *stmt
+	planID, insertPlan, insertNode, lower  *stmt
 	insertWindow, insertRun, insertPending *stmt
 	insertOutcome, finishRun, deletePend   *stmt
 	insertKey, findKey, deleteKey, expire  *stmt
@@ -20,8 +20,11 @@ func (s *statements) list() map[**stmt]string {
 	return map[**stmt]string{
 		&s.planID:     `SELECT id FROM plan WHERE hash = ?`,
 		&s.insertPlan: `INSERT INTO plan (hash, nodes, content) VALUES (?, ?, ?) RETURNING id`,
-		&s.insertWindow: `INSERT INTO window (id, type, time_from, time_to, origin, metadata, filters)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		&s.insertNode: `INSERT INTO plan_node (plan, algorithm) VALUES (?, ?)`,
+		&s.lower: `INSERT INTO earliest (algorithm, time_to) SELECT algorithm, ?2 FROM plan_node WHERE plan = ?1
+			ON CONFLICT (algorithm) DO UPDATE SET time_to = excluded.time_to WHERE excluded.time_to < time_to`,
+		&s.insertWindow: `INSERT INTO window (id, type, time_from, time_to, origin, metadata, filters, filter_key)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		&s.insertRun: `INSERT INTO run (position, window, revision, kind, plan, state, accepted_at, finished_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		&s.insertPending: `INSERT INTO pending (position, metadata) VALUES (?, ?)`,
@@ -37,7 +40,7 @@ func (s *statements) list() map[**stmt]string {
 		&s.deleteKey: `DELETE FROM emit_key WHERE position = ?`,
 		&s.expire: `DELETE FROM emit_key WHERE accepted_at <= ?
 			AND position IN (SELECT position FROM emit_key ORDER BY position LIMIT +?)`,
-		&s.newestRun: `SELECT position, revision, state, plan FROM run
+		&s.newestRun: `SELECT position, revision, state, plan, (SELECT time_to FROM window WHERE id = ?1) FROM run
 			WHERE position IN (SELECT ?1 UNION ALL SELECT position FROM run WHERE window = ?1 AND revision > 1) AND window = ?1
 			ORDER BY revision DESC LIMIT 1`,
 		&s.hasSucceeded: `SELECT 1 FROM outcome WHERE position = ? AND algorithm = ? AND kind = 1`,

@@ -69,6 +69,8 @@ type Store struct {
 	// turn holds one token while somebody uses writer. writer is nil after a failure, until it is opened again.
 	turn   chan struct{}
 	writer *writer
+	// pastPart is how many windows a walk into the past looks at in one snapshot, or as many more as share an interval.
+	pastPart int
 	// commit ends a transaction; tests put a failing one here.
 	commit func(context.Context, *writer) error
 }
@@ -77,9 +79,10 @@ type Store struct {
 // fails at once when another process has the store open.
 func Open(ctx context.Context, path string, cfg Config) (*Store, error) {
 	s := &Store{
-		cfg:    cfg.withDefaults(),
-		turn:   make(chan struct{}, 1),
-		commit: func(ctx context.Context, w *writer) error { return w.conn.exec(ctx, "COMMIT") },
+		cfg:      cfg.withDefaults(),
+		turn:     make(chan struct{}, 1),
+		pastPart: 10_000,
+		commit:   func(ctx context.Context, w *writer) error { return w.conn.exec(ctx, "COMMIT") },
 	}
 	s.queue = newQueue(s.cfg)
 	if err := s.open(ctx, path); err != nil {

@@ -30,6 +30,8 @@ type writer struct {
 	plans      map[orca.PlanHash]int64
 	types      map[orca.WindowTypeID]int64
 	algorithms map[orca.AlgorithmID]int64
+	// earliest is, by plan, a time_to that is in table earliest for all of the plan's nodes, or something lower.
+	earliest map[int64]orca.Time
 	// noStore: a window type has fields that are not stored, so that finished runs leave bytes to scrub.
 	noStore bool
 }
@@ -84,7 +86,7 @@ func (w *writer) load(ctx context.Context) error {
 		return fmt.Errorf("read the last position: %w", err)
 	}
 	w.last = orca.Position(row[0].(int64))
-	w.plans = make(map[orca.PlanHash]int64) // looked up when first used
+	w.plans, w.earliest = make(map[orca.PlanHash]int64), make(map[int64]orca.Time) // looked up when first used
 	return w.loadKeys(ctx)
 }
 
@@ -121,6 +123,8 @@ type batchTx struct {
 	ttl   int64
 	last  orca.Position
 	plans map[orca.PlanHash]int64
+	// earliest is what is lower than the writer's, and not written yet.
+	earliest map[int64]orca.Time
 	// clock is the newest AcceptedAt of emissions with a key; keys is how many keys were written.
 	clock orca.Time
 	keys  int
@@ -132,13 +136,15 @@ func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
 	if err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{}}, nil
+	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{},
+		earliest: map[int64]orca.Time{}}, nil
 }
 
 // keep makes the additions of a committed transaction the writer's own.
 func (tx *batchTx) keep() {
 	tx.writer.last = tx.last
 	maps.Copy(tx.writer.plans, tx.plans)
+	maps.Copy(tx.writer.earliest, tx.earliest)
 }
 
 // plan returns the integer key of a plan, writing the plan when it is new.
@@ -153,12 +159,40 @@ func (tx *batchTx) plan(ctx context.Context, p *orca.PlanContent) (int64, error)
 	if err != nil {
 		return 0, fmt.Errorf("look up plan: %w", err)
 	}
-	if row == nil {
-		if row, err = tx.stmt.insertPlan.row(ctx, p.Hash[:], int64(p.Nodes), p.Content); err != nil {
-			return 0, fmt.Errorf("write plan: %w", err)
-		}
+	var id int64
+	if row != nil {
+		id = row[0].(int64)
+	} else if id, err = tx.insertPlan(ctx, p); err != nil {
+		return 0, err
 	}
-	id := row[0].(int64)
 	tx.plans[p.Hash] = id
 	return id, nil
+}
+
+// insertPlan writes a plan with its nodes, which checkPlan has seen.
+func (tx *batchTx) insertPlan(ctx context.Context, p *orca.PlanContent) (int64, error) {
+	row, err := tx.stmt.insertPlan.row(ctx, p.Hash[:], int64(p.Nodes), p.Content)
+	if err != nil {
+		return 0, fmt.Errorf("write plan: %w", err)
+	}
+	id := row[0].(int64)
+	for _, a := range p.Algorithms {
+		if _, err := tx.stmt.insertNode.exec(ctx, id, tx.algorithms[a]); err != nil {
+			return 0, fmt.Errorf("write node %s of a plan: %w", a.Full(), err)
+		}
+	}
+	return id, nil
+}
+
+// checkPlan refuses a plan whose nodes the registry does not have. A plan that is known was checked before.
+func (tx *batchTx) checkPlan(p *orca.PlanContent) error {
+	if _, ok := tx.writer.plans[p.Hash]; ok {
+		return nil
+	}
+	for _, a := range p.Algorithms {
+		if _, ok := tx.algorithms[a]; !ok {
+			return orca.Errorf(orca.NotFound, "algorithm %s was never registered", a.Full())
+		}
+	}
+	return nil
 }

@@ -81,9 +81,14 @@ const epoch orca.Time = 1_700_000_000_000_000_000
 // at returns the start of minute i of the tests.
 func at(i int) orca.Time { return epoch + orca.Time(i)*60e9 }
 
-// planOf returns a plan with the given content.
-func planOf(content string) *orca.PlanContent {
-	return &orca.PlanContent{Hash: sha256.Sum256([]byte(content)), Content: []byte(content), Nodes: len(content)}
+// planOf returns a plan with the given content, to which the names of its nodes are added.
+func planOf(content string, nodes ...orca.KnownAlgorithm) *orca.PlanContent {
+	var ids []orca.AlgorithmID
+	for _, n := range nodes {
+		content += ", " + n.Algorithm.ID.Full()
+		ids = append(ids, n.Algorithm.ID)
+	}
+	return &orca.PlanContent{Hash: sha256.Sum256([]byte(content)), Content: []byte(content), Nodes: len(content), Algorithms: ids}
 }
 
 // emission returns minute i, accepted as it ended, with a noStore field, that triggers algorithms.

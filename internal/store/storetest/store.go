@@ -40,6 +40,12 @@ type Store interface {
 	// first that is missing.
 	Results(context.Context, orca.Position, []orca.AlgorithmID) ([]orca.Result, error)
 	Backlog(context.Context) (orca.Backlog, error)
+	// Past calls yield with the runs that the query selects, by (To, From, Position) descending, until it returns false.
+	// yield does not block.
+	Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error
+	// PastRows returns the results of an algorithm in the given runs with their windows, in the order asked, or
+	// orca.NotFound naming the first run in which it did not succeed.
+	PastRows(context.Context, orca.AlgorithmID, []orca.Position) ([]orca.PastRow, error)
 
 	Window(context.Context, orca.WindowID) (orca.WindowRecord, error)
 	Windows(context.Context, orca.WindowQuery) ([]orca.WindowRecord, error)

@@ -27,7 +27,7 @@ type Opener func(context.Context) (Service, error)
 // Run runs the whole suite. fresh makes an empty database of its own for a test, and cleans up after it.
 func Run(t *testing.T, fresh func(testing.TB) Opener) {
 	for _, group := range []map[string]func(*testing.T, Opener){
-		registryTests, acceptTests, keyTests, settleTests, reviseTests, readTests, pagingTests, lifeTests,
+		registryTests, acceptTests, keyTests, settleTests, reviseTests, readTests, pagingTests, pastTests, lifeTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
@@ -36,10 +36,14 @@ func Run(t *testing.T, fresh func(testing.TB) Opener) {
 			})
 		}
 	}
-	t.Run("BehavesAsTheModel", func(t *testing.T) {
-		t.Parallel()
-		testModel(t, fresh)
-	})
+	for name, test := range map[string]func(*testing.T, func(testing.TB) Opener){
+		"BehavesAsTheModel": testModel, "PastIsThatOfTheModel": testPastModel,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, fresh)
+		})
+	}
 }
 
 // tb is what the helpers need of a test, be it of package testing or of a property.

@@ -14,6 +14,7 @@ CREATE TABLE window_type (
     name TEXT NOT NULL,
     version TEXT NOT NULL,
     definition TEXT NOT NULL,
+    filter_fields INTEGER NOT NULL,          -- how many fields are marked filter; never changes
     UNIQUE (name, version)
 ) STRICT;
 
@@ -53,6 +54,19 @@ CREATE TABLE plan (
     content BLOB NOT NULL
 ) STRICT;
 
+-- The nodes of plans: a run has an outcome of each, or will have one.
+CREATE TABLE plan_node (
+    plan INTEGER NOT NULL REFERENCES plan (id),
+    algorithm INTEGER NOT NULL REFERENCES algorithm (id),
+    PRIMARY KEY (plan, algorithm)
+) STRICT, WITHOUT ROWID;
+
+-- The lowest time_to of the windows whose runs have an algorithm among their nodes: the end of a walk into its past.
+CREATE TABLE earliest (
+    algorithm INTEGER PRIMARY KEY REFERENCES algorithm (id),
+    time_to INTEGER NOT NULL
+) STRICT;
+
 -- Windows. The key is the position of the window's first run. Times are nanoseconds since the epoch.
 CREATE TABLE window (
     id INTEGER PRIMARY KEY,
@@ -61,9 +75,11 @@ CREATE TABLE window (
     time_to INTEGER NOT NULL,
     origin TEXT NOT NULL,
     metadata BLOB,                           -- encoded struct without the fields that are not stored
-    filters BLOB                             -- field names and hashes, see encodeFilters
+    filters BLOB,                            -- field names and hashes, see encodeFilters
+    filter_key BLOB                          -- hash of filters; NULL when there are none
 ) STRICT;
 CREATE INDEX window_time ON window (type, time_to, time_from);
+CREATE INDEX window_filter ON window (type, filter_key, time_to, time_from) WHERE filter_key IS NOT NULL;
 
 -- Runs. The highest position is never deleted: the next one continues from it.
 CREATE TABLE run (

@@ -1,0 +1,213 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// Past calls yield with the runs of an algorithm's past, by (To, From, Position) descending, until there are no more or
+// yield returns false. yield must not block, since a snapshot of the ledger is open meanwhile.
+//
+// The walk is one over windows, by an index: on the filters when all filter fields of the type are asked for, else on
+// time. It ends where no window can have had the algorithm. A long one is cut into parts with a snapshot each: what is
+// written in between can only settle a run that was open, or add runs that are not below q.Before.
+func (s *Store) Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error {
+	more := true
+	for more {
+		err := s.read(ctx, "read the past of an algorithm", func(ctx context.Context, tx snapshot) (err error) {
+			q, more, err = s.walk(ctx, tx, q, yield)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pastQuery finds out what a walk needs to know: the keys of algorithm a and of its type, when its past begins, and
+// the filters of the window that looks back.
+const pastQuery = `SELECT a.id, a.window_type, t.filter_fields, e.time_to, own.id, own.filters
+	FROM algorithm a
+	CROSS JOIN window_type t ON t.id = a.window_type
+	LEFT JOIN earliest e ON e.algorithm = a.id
+	LEFT JOIN window own ON own.id = ?
+	WHERE a.processor = ? AND a.name = ? AND a.version = ?`
+
+// past is a walk into the past of one algorithm.
+type past struct {
+	orca.PastQuery
+	algorithm, typ int64
+	// fields is how many fields the type marks filter.
+	fields int
+	// begins is when the first window ends that had the algorithm, and looks the window that looks back.
+	begins, looks sql.NullInt64
+	matcher       *matcher
+	// compared: the query does not compare the filters.
+	compared bool
+
+	// The row at which the walk stands.
+	run     orca.PastRun
+	filters []byte
+}
+
+func (tx snapshot) past(ctx context.Context, q orca.PastQuery) (*past, error) {
+	p := &past{PastQuery: q}
+	id := q.Algorithm
+	var filters []byte
+	err := tx.StmtContext(ctx, tx.reads.past).QueryRowContext(ctx, int64(q.Window), id.Processor, id.Name, id.Version).
+		Scan(&p.algorithm, &p.typ, &p.fields, &p.begins, &p.looks, &filters)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, orca.Errorf(orca.NotFound, "algorithm %s was never registered", id.Full())
+	case err != nil:
+		return nil, err
+	case !p.looks.Valid:
+		return nil, noWindow(q.Window)
+	}
+	p.EarliestTo = max(p.EarliestTo, orca.Time(p.begins.Int64))
+	p.matcher, err = newMatcher(filters, q.Fields)
+	return p, err
+}
+
+const (
+	// pastKind is the outcome of algorithm ?1 in a run, 0 while it is open, and that of a run which does not count: one
+	// that was cancelled, or has no such node.
+	pastKind = `coalesce(
+		(SELECT o.kind FROM outcome o WHERE o.position = r.position AND o.algorithm = ?1),
+		iif(r.state = 0 AND EXISTS (SELECT 1 FROM plan_node n WHERE n.plan = r.plan AND n.algorithm = ?1), 0, 5))`
+
+	// pastColumns and pastJoin add to window w its newest run below ?2 that counts, or else its first run.
+	pastColumns = `w.id, w.time_to, w.time_from, r.position, ` + pastKind
+	pastJoin    = ` CROSS JOIN run r ON r.position = coalesce(
+		(SELECT r.position FROM run r WHERE r.window = w.id AND r.revision > 1 AND r.position < ?2 AND ` + pastKind + ` <> 5
+			ORDER BY r.revision DESC LIMIT 1), w.id)`
+
+	// pastBounds are ?4 to ?6.
+	pastBounds = ` AND (w.time_to, w.time_from) <= (?4, ?5) AND w.time_to >= ?6
+		ORDER BY w.time_to DESC, w.time_from DESC, r.position DESC`
+
+	// keyedPastQuery walks windows of type ?3 whose filters have the key ?7.
+	keyedPastQuery = `SELECT ` + pastColumns + ` FROM window w INDEXED BY window_filter` + pastJoin + `
+		WHERE w.type = ?3 AND w.filter_key = ?7` + pastBounds
+	// wholePastQuery walks all windows of type ?3.
+	wholePastQuery = `SELECT ` + pastColumns + ` FROM window w INDEXED BY window_time` + pastJoin + `
+		WHERE w.type = ?3` + pastBounds
+	// comparedPastQuery is wholePastQuery with the filters to be compared.
+	comparedPastQuery = `SELECT ` + pastColumns + `, w.filters FROM window w INDEXED BY window_time` + pastJoin + `
+		WHERE w.type = ?3` + pastBounds
+)
+
+// walk goes a part of the way. It returns the query for the rest, and whether there is any.
+func (s *Store) walk(ctx context.Context, tx snapshot, q orca.PastQuery, yield func(orca.PastRun) bool) (orca.PastQuery, bool, error) {
+	p, err := tx.past(ctx, q)
+	if err != nil || !p.begins.Valid {
+		return q, false, err
+	}
+	rows, err := p.rows(ctx, tx)
+	if err != nil {
+		return q, false, err
+	}
+	defer rows.Close()
+	targets := p.targets()
+	for n := 0; rows.Next(); n++ {
+		last := p.run
+		if err := rows.Scan(targets...); err != nil {
+			return q, false, err
+		}
+		if n >= s.pastPart && (p.run.To != last.To || p.run.From != last.From) {
+			q.To, q.From = p.run.To, p.run.From
+			return q, true, nil
+		}
+		counts, err := p.counts()
+		if err != nil {
+			return q, false, fmt.Errorf("window %d: %w", p.run.Window, err)
+		}
+		if counts && !yield(p.run) {
+			return q, false, nil
+		}
+	}
+	return q, false, rows.Err()
+}
+
+// rows begins the walk.
+func (p *past) rows(ctx context.Context, tx snapshot) (*sql.Rows, error) {
+	args := []any{p.algorithm, int64(p.Before), p.typ, int64(p.To), int64(p.From), int64(p.EarliestTo)}
+	switch {
+	case len(p.Fields) == 0:
+		return tx.StmtContext(ctx, tx.reads.wholePast).QueryContext(ctx, args...)
+	case len(p.Fields) == p.fields && len(p.matcher.want) > 0:
+		return tx.StmtContext(ctx, tx.reads.keyedPast).QueryContext(ctx, append(args, filterKey(p.matcher.want))...)
+	}
+	p.compared = true
+	return tx.StmtContext(ctx, tx.reads.comparedPast).QueryContext(ctx, args...)
+}
+
+func (p *past) targets() []any {
+	targets := []any{&p.run.Window, &p.run.To, &p.run.From, &p.run.Position, &p.run.Kind}
+	if p.compared {
+		targets = append(targets, &p.filters)
+	}
+	return targets
+}
+
+// counts reports whether the run at which the walk stands is one of the past.
+func (p *past) counts() (bool, error) {
+	if p.run.Position >= p.Before || p.run.Kind == orca.Cancelled {
+		return false, nil
+	}
+	if !p.compared {
+		return true, nil
+	}
+	return p.matcher.match(p.filters)
+}
+
+// pastRowsQuery takes the name of an algorithm and a JSON list of positions.
+const pastRowsQuery = `SELECT r.position, w.id, ` + windowColumns + `, o.result
+	FROM json_each(?4) asked
+	CROSS JOIN algorithm a ON a.processor = ?1 AND a.name = ?2 AND a.version = ?3
+	CROSS JOIN run r ON r.position = asked.value
+	CROSS JOIN outcome o ON o.position = r.position AND o.algorithm = a.id
+	CROSS JOIN window w ON w.id = r.window
+	CROSS JOIN window_type t ON t.id = w.type
+	WHERE o.kind = 1`
+
+// PastRows returns the results of an algorithm in the given runs, with their windows, in the order asked, or
+// orca.NotFound naming the first run in which it did not succeed.
+func (s *Store) PastRows(ctx context.Context, id orca.AlgorithmID, positions []orca.Position) ([]orca.PastRow, error) {
+	asked, err := json.Marshal(positions)
+	if err != nil {
+		return nil, err
+	}
+	var found []orca.PastRow
+	err = s.within(ctx, "read past results", func(ctx context.Context) error {
+		rows, err := s.reads.pastRows.QueryContext(ctx, id.Processor, id.Name, id.Version, string(asked))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var r orca.PastRow
+			if err := rows.Scan(append(append([]any{&r.Position, &r.WindowID}, windowTargets(&r.Window)...), &r.Result)...); err != nil {
+				return err
+			}
+			if r.Position != positions[len(found)] {
+				break
+			}
+			found = append(found, r)
+		}
+		if err := rows.Err(); err != nil || len(found) == len(positions) {
+			return err
+		}
+		return orca.Errorf(orca.NotFound, "run %d has no result of %s", positions[len(found)], id.Full())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
