@@ -87,8 +87,13 @@ test: bare $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	@failed=0; \
 	$(GOTESTSUM) --junitfile $(REPORTS)/go.xml -- $(RACE) -shuffle=on ./... || failed=1; \
 	(cd tools && $(GOTESTSUM) --junitfile $(REPORTS)/tools.xml -- -shuffle=on ./...) || failed=1; \
+	scripts/fuzz || failed=1; \
 	$(BIN)/tally $(REPORTS)/go.xml $(REPORTS)/tools.xml || failed=1; \
 	exit $$failed
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for a moment; FUZZ_SECONDS says how long all of them take
+	@scripts/fuzz
 
 GOTESTSUM := $(BIN)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary skipped
 

@@ -80,6 +80,13 @@ func (c *Core) start() {
 	c.OrcaCoreClient, c.OrcaConsoleClient = pb.NewOrcaCoreClient(conn), pb.NewOrcaConsoleClient(conn)
 }
 
+// For returns the core as one whose calls report to another test: a subtest, or one input of a fuzz target.
+func (c *Core) For(tb testing.TB) *Core {
+	again := *c
+	again.tb = tb
+	return &again
+}
+
 // Stop stops the core in order and fails the test when it does not. Stopping it again does nothing.
 func (c *Core) Stop() {
 	c.tb.Helper()
