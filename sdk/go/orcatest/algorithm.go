@@ -46,9 +46,8 @@ func newAlgorithm(p offline.Processor, index int) *algorithm {
 	}
 }
 
-// connect finds for each dependency its algorithm, and puts the algorithms into an order in which each comes after those
-// that it needs.
-func connect(announced []*algorithm) ([]*algorithm, error) {
+// connect finds for each dependency its algorithm.
+func connect(announced []*algorithm) error {
 	known := map[orca.AlgorithmID]*algorithm{}
 	for _, a := range announced {
 		known[a.id] = a
@@ -58,20 +57,25 @@ func connect(announced []*algorithm) ([]*algorithm, error) {
 		for _, d := range a.definition.GetDependencies() {
 			id := orca.AlgorithmID{Processor: d.GetProcessorName(), Name: d.GetName(), Version: d.GetVersion()}
 			if known[id] == nil {
-				return nil, fmt.Errorf("%w processors: %v needs %v, which none of them has; give a processor %s with a stand-in",
+				return fmt.Errorf("%w processors: %v needs %v, which none of them has; give a processor %s with a stand-in",
 					orca.ErrInvalid, a.id, id, id.Processor)
 			}
 			a.dependencies = append(a.dependencies, a.dependOn(known[id], lookbackOf(d)))
 		}
 	}
-	var ordered, path []*algorithm
+	return nil
+}
+
+// sorted puts connected algorithms into an order in which each comes after those that it needs.
+func sorted(algorithms []*algorithm) ([]*algorithm, error) {
+	var done, path []*algorithm
 	var visit func(*algorithm) error
 	visit = func(a *algorithm) error {
-		switch {
-		case slices.Contains(ordered, a):
+		if slices.Contains(done, a) {
 			return nil
-		case slices.Contains(path, a):
-			return cycle(append(path[slices.Index(path, a):], a))
+		}
+		if begin := slices.Index(path, a); begin >= 0 {
+			return cycle(append(path[begin:], a))
 		}
 		path = append(path, a)
 		for _, d := range a.dependencies {
@@ -79,16 +83,15 @@ func connect(announced []*algorithm) ([]*algorithm, error) {
 				return err
 			}
 		}
-		path = path[:len(path)-1]
-		ordered = append(ordered, a)
+		path, done = path[:len(path)-1], append(done, a)
 		return nil
 	}
-	for _, a := range announced {
+	for _, a := range algorithms {
 		if err := visit(a); err != nil {
 			return nil, err
 		}
 	}
-	return ordered, nil
+	return done, nil
 }
 
 func cycle(path []*algorithm) error {

@@ -75,9 +75,14 @@ func New(processors ...*orca.Processor) (*Core, error) {
 			announced = append(announced, newAlgorithm(open, i))
 		}
 	}
-	var err error
-	c.algorithms, err = connect(announced)
-	return c, err
+	err := connect(announced)
+	if err != nil {
+		return nil, err
+	}
+	if c.algorithms, err = sorted(announced); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Emit accepts a window and runs what it triggers, together with the windows that its algorithms emit. It returns the
