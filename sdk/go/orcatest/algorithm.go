@@ -134,7 +134,7 @@ func (a *algorithm) execute(ctx context.Context, r *run, nodes map[*algorithm]*p
 func messages(rows []*past) []*pb.AlgorithmDependencyResultRow {
 	out := make([]*pb.AlgorithmDependencyResultRow, len(rows))
 	for i, row := range rows {
-		out[i] = &pb.AlgorithmDependencyResultRow{Result: row.result, Window: row.stored}
+		out[i] = row.AlgorithmDependencyResultRow
 	}
 	return out
 }

@@ -126,7 +126,7 @@ func Results[T any](c *Core, a *orca.Algorithm[T]) (orca.Rows[T], error) {
 			if err != nil {
 				return nil, err
 			}
-			computed := time.Unix(p.result.GetTimestamp(), 0).UTC()
+			computed := time.Unix(p.GetResult().GetTimestamp(), 0).UTC()
 			rows = append(rows, orca.Row[T]{Window: offline.Read(p.stored, p.id).(orca.Window), Value: value, Computed: computed})
 		}
 		return rows, nil
@@ -186,7 +186,7 @@ func (c *Core) finish(ctx context.Context, r *run) error {
 	r.outcome = outcome.(*orca.Outcome)
 	for a, node := range nodes {
 		if node.GetOutcome() == pb.Outcome_OUTCOME_SUCCEEDED {
-			a.results.add(&past{run: r, result: node.GetResult()})
+			a.results.add(&past{r, &pb.AlgorithmDependencyResultRow{Result: node.GetResult(), Window: r.stored}})
 		}
 	}
 	c.finished++

@@ -30,7 +30,7 @@ func spanOf(w *pb.Window) span {
 // past is a result of a run that was accepted earlier.
 type past struct {
 	*run
-	result *pb.Result
+	*pb.AlgorithmDependencyResultRow
 }
 
 // history is the succeeded results of one algorithm, by (to, from, position) ascending.
