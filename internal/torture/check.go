@@ -57,8 +57,11 @@ func gather(r *Record) *evidence {
 	return e
 }
 
-// answeredIsThere: what was answered is in the ledger, as it was emitted.
+// answeredIsThere: what was answered is in the ledger, from then on, and as it was emitted.
 func answeredIsThere(e *evidence) (defects []string) {
+	for _, d := range e.Denials {
+		defects = append(defects, fmt.Sprintf("window %s had been answered and was not there at %v", d.WindowID, d.Seen))
+	}
 	for _, x := range e.Emits {
 		if x.WindowID == "" {
 			continue

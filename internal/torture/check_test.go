@@ -71,6 +71,8 @@ func TestCheckFindsDefects(t *testing.T) {
 	}{
 		"an answered window is lost": {
 			func(r *Record) { r.Windows = r.Windows[1:] }, "the ledger has no such window"},
+		"an answered window is denied": {
+			func(r *Record) { r.Denials = []Denial{{2000, "id-0"}} }, "window id-0 had been answered and was not there"},
 		"an answered window is another one": {
 			func(r *Record) { r.Windows[0].ID, r.Windows[1].ID = r.Windows[1].ID, r.Windows[0].ID }, "which is that of"},
 		"an answer of nothing triggered": {

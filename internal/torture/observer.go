@@ -22,6 +22,7 @@ type observer struct {
 	mu        sync.Mutex // guards what follows
 	last      map[nodeKey]Settled
 	sightings []Sighting
+	denials   []Denial
 }
 
 // nodeKey is a node of the first run of a window.
@@ -30,12 +31,15 @@ type nodeKey struct {
 	algorithm ID
 }
 
-// watch returns when the run of a window is finished. It tries on while the core is away.
+// watch returns when the run of a window is finished, or the core denies the window. It tries on while the core is away.
 func (o *observer) watch(ctx context.Context, id string) error {
 	for {
 		err := o.stream(ctx, id)
 		switch {
 		case err == nil:
+			return nil
+		case status.Code(err) == codes.NotFound:
+			o.denied(id)
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("window %s: %w", id, context.Cause(ctx))
@@ -86,6 +90,12 @@ func (o *observer) stream(ctx context.Context, id string) error {
 		}
 		o.saw(seen, id, event.GetNode())
 	}
+}
+
+func (o *observer) denied(window string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.denials = append(o.denials, Denial{Now(), window})
 }
 
 func (o *observer) saw(seen Instant, window string, node *pb.NodeInfo) {

@@ -12,6 +12,8 @@ type Record struct {
 	// Sightings are what the core said of settled nodes while the session went on. What was said again the same way
 	// is there once, at the first time.
 	Sightings []Sighting
+	// Denials are when the core said that there is no such window, of windows that it had answered with.
+	Denials []Denial
 	// Windows are the ledger after everything had finished.
 	Windows []Window
 	// Results are the same ledger, read by algorithm.
@@ -73,6 +75,12 @@ type Sighting struct {
 	WindowID  string
 	Algorithm ID
 	Settled   Settled
+}
+
+// Denial is that the core said at some time that it does not have a window.
+type Denial struct {
+	Seen     Instant
+	WindowID string
 }
 
 // Window is a window of the ledger with its newest run.

@@ -69,7 +69,7 @@ func Run(ctx context.Context, cfg Config) (*Record, error) {
 	if err := s.torture(ctx); err != nil {
 		return nil, err
 	}
-	record := &Record{Sightings: s.observer.sightings}
+	record := &Record{Sightings: s.observer.sightings, Denials: s.observer.denials}
 	if err := s.readLedger(ctx, record); err != nil {
 		return nil, err
 	}
