@@ -308,6 +308,57 @@ func TestUnavailableForAWhile(t *testing.T) {
 	}
 }
 
+// All instances of a processor break down for one reason, one after the other as each is given the work: that is one
+// breakdown, and one attempt.
+func TestBreakdownOfAllInstancesIsOneAttempt(t *testing.T) {
+	t.Parallel()
+	const many = 6 // more than there are attempts
+	core := orcatest.Start(t, func(cfg *config.Config) { cfg.Heartbeat = time.Hour })
+	down, asked := status.Error(codes.Unavailable, "no database"), make(chan struct{}, 10*many)
+	var all []*program
+	for range many {
+		p := serveProgram(t, "", nil)
+		p.do(func(*pb.ExecutionRequest, stream) error {
+			p.answerHealth(func(context.Context) (*pb.HealthCheckResponse, error) { return nil, down })
+			asked <- struct{}{}
+			return down
+		})
+		all = append(all, p)
+		announced(t, core, "p", p.address, orcatest.Define("W", "A"))
+	}
+	eventually(t, "all serve", func() bool { return serving(t, core) == many })
+	id, _ := core.Emit(window("W", 0))
+	for range many {
+		receive(t, "each instance is asked", asked)
+	}
+	for _, p := range all {
+		p.do(succeed)
+		p.answerHealth(nil)
+	}
+	w := core.Wait(id)
+	checkNodes(t, w, pb.RunState_RUN_STATE_SUCCEEDED, "A succeeded of 1")
+	if got := w.GetNodes()[0].GetAttempts(); got != 2 {
+		t.Errorf("%d attempts, want one for the breakdown and the one that succeeded", got)
+	}
+}
+
+// serving returns how many instances a core takes for healthy.
+func serving(t *testing.T, core *orcatest.Core) (n int) {
+	t.Helper()
+	list, err := core.ListProcessors(t.Context(), &pb.ListProcessorsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list.GetProcessors() {
+		for _, in := range p.GetInstances() {
+			if in.GetState() == pb.InstanceState_INSTANCE_STATE_SERVING {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // A poison input kills its processor each time: it fails for good after its attempts, and what went out together with it,
 // in its run and in others, succeeds.
 func TestPoisonInput(t *testing.T) {
