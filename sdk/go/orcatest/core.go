@@ -37,10 +37,10 @@ type Core struct {
 	algorithms []*algorithm // each after those that it needs
 	types      map[windowType]*pb.WindowType
 
-	accepted []*run         // in the order of acceptance: position 1 is the first
-	finished int            // how many of these have an outcome
-	ids      map[string]int // window id to place in accepted
-	keys     map[string]*run
+	accepted []*run          // in the order of acceptance: position 1 is the first
+	finished int             // how many of these have an outcome
+	ids      map[string]int  // window id to place in accepted
+	keys     map[string]*run // by the idempotency keys that algorithms emit with
 }
 
 // run is the processing of one accepted window.
@@ -150,7 +150,7 @@ func (c *Core) accept(w *pb.Window, key string) (*run, error) {
 			delete(stored.GetMetadata().GetFields(), field.GetName())
 		}
 	}
-	if first, ok := c.keys[key]; ok && key != "" {
+	if first, ok := c.keys[key]; ok {
 		if !proto.Equal(first.input, w) {
 			return nil, fmt.Errorf("%w: the idempotency key %q belongs to another window", orca.ErrConflict, key)
 		}
@@ -158,7 +158,10 @@ func (c *Core) accept(w *pb.Window, key string) (*run, error) {
 	}
 	r := &run{span: spanOf(w), position: int64(len(c.accepted) + 1), input: w, stored: stored}
 	r.id = fmt.Sprintf("w-%d", r.position)
-	c.keys[key], c.ids[r.id] = r, len(c.accepted)
+	if key != "" {
+		c.keys[key] = r
+	}
+	c.ids[r.id] = len(c.accepted)
 	c.accepted = append(c.accepted, r)
 	return r, nil
 }

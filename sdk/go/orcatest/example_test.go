@@ -30,8 +30,8 @@ func Example() {
 		return
 	}
 	midnight := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	for _, i := range []time.Duration{0, 1, 3, 2, 4} {
-		from := midnight.Add(i * time.Hour)
+	for _, i := range []int{0, 1, 3, 2, 4} {
+		from := midnight.Add(time.Duration(i) * time.Hour)
 		outcome, err := core.Emit(context.Background(), orca.Window{
 			Type: hour, From: from, To: from.Add(time.Hour), Origin: "example", Metadata: map[string]any{"kWh": 1},
 		})
