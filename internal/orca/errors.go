@@ -1,6 +1,10 @@
 package orca
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
 
 // Kind sorts errors by what the caller can do about them. A kind is itself an error, so that errors.Is(err, orca.NotFound)
 // recognises every error of that kind.
@@ -38,3 +42,19 @@ type refusal struct {
 
 func (r *refusal) Error() string   { return r.err.Error() }
 func (r *refusal) Unwrap() []error { return []error{r.kind, r.err} }
+
+// maxShown is how many bytes of a client's string an error shows: as many as the longest name has.
+const maxShown = 255
+
+// Shown returns a client's string for a message about it: where it is long its beginning, and how long it is, so that it
+// does not push out what the message says of it.
+func Shown(s string) string {
+	if len(s) <= maxShown {
+		return s
+	}
+	end := maxShown
+	for end > maxShown-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(s[:end], "\uFFFD"), len(s))
+}

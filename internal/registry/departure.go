@@ -24,7 +24,7 @@ func (r *Registry) ForgetProcessor(ctx context.Context, name string) (instances,
 func depart(s *Snapshot, name string, now orca.Time) (step, error) {
 	p, known := s.processors[name]
 	if !known {
-		return step{}, orca.Errorf(orca.NotFound, "no processor %q has ever registered", name)
+		return step{}, orca.Errorf(orca.NotFound, "no processor %q has ever registered: ListProcessors (orca processors) has all of them", orca.Shown(name))
 	}
 	d := s.draft()
 	for _, i := range s.Instances() {

@@ -13,7 +13,7 @@ const maxHintNames = 1000
 
 // notRegistered is the answer to a window type that nobody has announced, with what was probably meant.
 func (s *Snapshot) notRegistered(id orca.WindowTypeID) error {
-	return orca.Errorf(orca.NotFound, "window type %v is not registered; %s", id, s.hint(id))
+	return orca.Errorf(orca.NotFound, "window type %s %s is not registered; %s", orca.Shown(id.Name), orca.Shown(id.Version), s.hint(id))
 }
 
 func (s *Snapshot) hint(id orca.WindowTypeID) string {

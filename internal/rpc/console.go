@@ -105,7 +105,7 @@ func (s *consoleService) ListAlgorithms(_ context.Context, msg *pb.ListAlgorithm
 // typeFilter returns a test for window types: an empty name means any, an empty version any of that name.
 func typeFilter(name, version string) (func(orca.WindowTypeID) bool, error) {
 	if name == "" && version != "" {
-		return nil, orca.Errorf(orca.Invalid, "window_type_version is %q and window_type_name is empty: give the name too", version)
+		return nil, orca.Errorf(orca.Invalid, "window_type_version is %q and window_type_name is empty: give the name too", orca.Shown(version))
 	}
 	return func(id orca.WindowTypeID) bool {
 		return (name == "" || id.Name == name) && (version == "" || id.Version == version)
@@ -222,7 +222,7 @@ func (s *consoleService) sendSettled(run orca.RunRecord, p *plan.Plan, sent map[
 // noWindow says in the client's words that the ledger does not find a window.
 func (s *consoleService) noWindow(err error, id string) error {
 	if errors.Is(err, orca.NotFound) {
-		return orca.Errorf(orca.NotFound, "there is no window %q", id)
+		return orca.Errorf(orca.NotFound, "there is no window %q: ListWindows (orca windows) has all of them", orca.Shown(id))
 	}
 	return err
 }

@@ -101,7 +101,7 @@ func idempotencyKey(ctx context.Context) (orca.IdempotencyKey, error) {
 	}
 	project := first(headers.Get(headerProject))
 	if len(project) > maxKeyLength {
-		return orca.IdempotencyKey{}, orca.Errorf(orca.Invalid, "%s: %d bytes are more than the %d allowed", headerProject, len(project), maxKeyLength)
+		return orca.IdempotencyKey{}, orca.Errorf(orca.Invalid, "%s: %d bytes are more than the %d allowed: shorten it", headerProject, len(project), maxKeyLength)
 	}
 	return orca.IdempotencyKey{Project: project, Key: key}, nil
 }

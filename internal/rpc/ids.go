@@ -20,9 +20,9 @@ func (x ids) parse(text string) (orca.WindowID, error) {
 	case text == "":
 		return 0, orca.Errorf(orca.Invalid, "id is empty: give the orca-window-id that the emit was answered with")
 	case !ok || err != nil || n < 1:
-		return 0, orca.Errorf(orca.NotFound, "there is no window %q; ids look like %s", text, x.text(42))
+		return 0, orca.Errorf(orca.NotFound, "there is no window %q; ids look like %s", orca.Shown(text), x.text(42))
 	case tag != x.tag:
-		return 0, orca.Errorf(orca.NotFound, "there is no window %q here: it is of another ledger, this one's ids begin with %s-", text, x.tag)
+		return 0, orca.Errorf(orca.NotFound, "there is no window %q here: it is of another ledger, this one's ids begin with %s-", orca.Shown(text), x.tag)
 	}
 	return orca.WindowID(n), nil
 }

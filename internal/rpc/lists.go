@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -77,7 +78,8 @@ func (s *consoleService) windowTypes(name, version string) ([]orca.WindowTypeID,
 		}
 	}
 	if len(types) == 0 {
-		return nil, orca.Errorf(orca.NotFound, "no window type %s is registered", strings.TrimSpace(name+" "+version))
+		return nil, orca.Errorf(orca.NotFound, "no window type %s is registered: ListAlgorithms (orca algorithms) has those that are",
+			strings.TrimSpace(orca.Shown(name)+" "+orca.Shown(version)))
 	}
 	return types, nil
 }
@@ -97,26 +99,34 @@ func stateFilter(s pb.RunState) (state orca.RunState, has bool, err error) {
 	case pb.RunState_RUN_STATE_CANCELLED:
 		return orca.RunCancelled, true, nil
 	}
-	return 0, false, orca.Errorf(orca.Invalid, "state: %d is no state of a run", int32(s))
+	return 0, false, orca.Errorf(orca.Invalid, "state: %d is no state of a run: send one of RunState, or none for any", int32(s))
 }
 
 // interval reads the two ends of a time filter; zero is unbounded.
 func interval(from, to *timestamppb.Timestamp) (orca.Time, orca.Time, error) {
 	for _, t := range []*timestamppb.Timestamp{from, to} {
 		if t != nil && !t.IsValid() {
-			return 0, 0, orca.Errorf(orca.Invalid, "time_from, time_to: %v is no time between the years 1 and 9999", t)
+			return 0, 0, orca.Errorf(orca.Invalid, "time_from, time_to: %d seconds and %d nanos are no time between the years 1 and 9999: send one, or leave it out",
+				t.GetSeconds(), t.GetNanos())
 		}
 	}
 	f, t := instant(from), instant(to)
 	if f != 0 && t != 0 && t < f {
-		return 0, 0, orca.Errorf(orca.Invalid, "time_to %v is before time_from %v", t, f)
+		return 0, 0, orca.Errorf(orca.Invalid, "time_to %v is before time_from %v: swap them", t, f)
 	}
 	return f, t, nil
 }
 
+// instant reads one end of a time filter; windows lie between the epoch and orca.MaxTime, so that an end outside of
+// these selects what one at them would.
 func instant(t *timestamppb.Timestamp) orca.Time {
-	if t == nil {
+	switch {
+	case t == nil:
 		return 0
+	case t.GetSeconds() < 0 || t.GetSeconds() == 0 && t.GetNanos() == 0:
+		return 1
+	case t.GetSeconds() > orca.MaxTime.Std().Unix()-1:
+		return orca.MaxTime
 	}
 	return orca.TimeOf(t.AsTime())
 }
@@ -188,7 +198,7 @@ func (s *consoleService) ListResults(ctx context.Context, msg *pb.ListResultsReq
 // algorithm finds the algorithm that a name, a version and perhaps a processor mean.
 func (s *consoleService) algorithm(processor, name, version string) (orca.AlgorithmID, error) {
 	if name == "" || version == "" {
-		return orca.AlgorithmID{}, orca.Errorf(orca.Invalid, "name is %q and version %q: give both", name, version)
+		return orca.AlgorithmID{}, orca.Errorf(orca.Invalid, "name is %q and version %q: give both", orca.Shown(name), orca.Shown(version))
 	}
 	var found []orca.AlgorithmID
 	var versions []string
@@ -202,6 +212,10 @@ func (s *consoleService) algorithm(processor, name, version string) (orca.Algori
 			found = append(found, id)
 		}
 	}
+	of := ""
+	if processor != "" {
+		of = fmt.Sprintf(" of processor %q", orca.Shown(processor))
+	}
 	switch {
 	case len(found) == 1:
 		return found[0], nil
@@ -212,7 +226,8 @@ func (s *consoleService) algorithm(processor, name, version string) (orca.Algori
 		}
 		return orca.AlgorithmID{}, orca.Errorf(orca.Invalid, "%s %s is an algorithm of several processors: say which, of %s", name, version, strings.Join(names, ", "))
 	case len(versions) > 0:
-		return orca.AlgorithmID{}, orca.Errorf(orca.NotFound, "algorithm %s has no version %s; there is %s", name, version, strings.Join(versions, ", "))
+		return orca.AlgorithmID{}, orca.Errorf(orca.NotFound, "algorithm %s has no version %s; there is %s", name, orca.Shown(version), strings.Join(versions, ", "))
 	}
-	return orca.AlgorithmID{}, orca.Errorf(orca.NotFound, "no algorithm %s %s was ever announced", name, version)
+	return orca.AlgorithmID{}, orca.Errorf(orca.NotFound, "no algorithm %s %s%s was ever announced: ListAlgorithms (orca algorithms) has all of them",
+		orca.Shown(name), orca.Shown(version), of)
 }

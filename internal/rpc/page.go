@@ -60,7 +60,7 @@ func readToken[T any](text string) (key T, err error) {
 		err = json.Unmarshal(b, &key)
 	}
 	if err != nil {
-		return key, orca.Errorf(orca.Invalid, "page_token: %q was not given by this list; begin without one", text)
+		return key, orca.Errorf(orca.Invalid, "page_token: %q was not given by this list; begin without one", orca.Shown(text))
 	}
 	return key, nil
 }

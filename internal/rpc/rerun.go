@@ -151,7 +151,7 @@ func (s *consoleService) reprocessed(ctx context.Context, msg *pb.ReprocessWindo
 	none := orca.WindowQuery{}
 	id := orca.WindowTypeID{Name: msg.GetWindowTypeName(), Version: msg.GetWindowTypeVersion()}
 	if id.Name == "" || id.Version == "" {
-		return none, orca.Errorf(orca.Invalid, "window_type_name is %q and window_type_version %q: give both", id.Name, id.Version)
+		return none, orca.Errorf(orca.Invalid, "window_type_name is %q and window_type_version %q: give both", orca.Shown(id.Name), orca.Shown(id.Version))
 	}
 	from, to, err := interval(msg.GetTimeFrom(), msg.GetTimeTo())
 	if err != nil {

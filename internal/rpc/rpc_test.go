@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/orcatest"
@@ -282,8 +283,8 @@ func TestWindowAndRevisionThatAreNotThere(t *testing.T) {
 	}{
 		{id, 7, "window " + id + " has no revision 7; the newest is 1"},
 		{id, -1, "window " + id + " has no revision -1; the newest is 1"},
-		{tag + "-99", 0, `there is no window "` + tag + `-99"`},
-		{tag + "-99", 2, `there is no window "` + tag + `-99"`},
+		{tag + "-99", 0, `there is no window "` + tag + `-99": ListWindows (orca windows) has all of them`},
+		{tag + "-99", 2, `there is no window "` + tag + `-99": ListWindows (orca windows) has all of them`},
 	} {
 		_, err := core.GetWindow(t.Context(), &pb.GetWindowRequest{Id: test.id, Revision: test.revision})
 		stream, watched := core.WatchWindow(t.Context(), &pb.WatchWindowRequest{Id: test.id, Revision: test.revision})
@@ -331,6 +332,28 @@ func TestResultsByMetadata(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("results of pump-1 (-want +got):\n%s", diff)
+	}
+}
+
+// A time filter may end anywhere between the years 1 and 9999: beyond the time that windows can have it is no bound.
+func TestTimesBeyondThoseOfWindows(t *testing.T) {
+	t.Parallel()
+	core := orcatest.Start(t)
+	core.Processor("p", orcatest.Algorithm{Algorithm: orcatest.Define("W", "A")})
+	id, _ := core.Emit(orcatest.Window("W", "1.0.0", 0, nil))
+	core.Wait(id)
+	first, last := &timestamppb.Timestamp{Seconds: -62135596800}, &timestamppb.Timestamp{Seconds: 253402300799, Nanos: 999999999}
+	want := map[string]int{"all": 1, "before": 0, "after": 0}
+	got := map[string]int{}
+	for name, span := range map[string][2]*timestamppb.Timestamp{"all": {first, last}, "before": {nil, first}, "after": {last, nil}} {
+		page, err := core.ListWindows(t.Context(), &pb.ListWindowsRequest{TimeFrom: span[0], TimeTo: span[1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[name] = len(page.GetWindows())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("windows (-want +got):\n%s", diff)
 	}
 }
 
