@@ -3,9 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -54,6 +55,8 @@ type past struct {
 	// The row at which the walk stands.
 	run     orca.PastRun
 	filters []byte
+	columns [6]any
+	targets []any
 }
 
 func (tx snapshot) past(ctx context.Context, q orca.PastQuery) (*past, error) {
@@ -76,21 +79,25 @@ func (tx snapshot) past(ctx context.Context, q orca.PastQuery) (*past, error) {
 }
 
 const (
-	// pastKind is the outcome of algorithm ?1 in a run, 0 while it is open, and that of a run which does not count: one
-	// that was cancelled, or has no such node.
-	pastKind = `coalesce(
+	// nodeIs is the outcome of algorithm ?1 in run r, 0 while it is open, and that of a run which does not count: one that
+	// was cancelled, or has no such node.
+	nodeIs = `coalesce(
 		(SELECT o.kind FROM outcome o WHERE o.position = r.position AND o.algorithm = ?1),
 		iif(r.state = 0 AND EXISTS (SELECT 1 FROM plan_node n WHERE n.plan = r.plan AND n.algorithm = ?1), 0, 5))`
 
-	// pastColumns and pastJoin add to window w its newest run below ?2 that counts, or else its first run.
-	pastColumns = `w.id, w.time_to, w.time_from, r.position, ` + pastKind
-	pastJoin    = ` CROSS JOIN run r ON r.position = coalesce(
-		(SELECT r.position FROM run r WHERE r.window = w.id AND r.revision > 1 AND r.position < ?2 AND ` + pastKind + ` <> 5
+	// pastRun is the newest run of window w below ?2 that counts, or else its first run.
+	pastRun = `coalesce((SELECT r.position FROM run r WHERE r.window = w.id AND r.revision > 1 AND r.position < ?2 AND ` + nodeIs + ` <> 5
 			ORDER BY r.revision DESC LIMIT 1), w.id)`
+
+	// pastColumns and pastJoin add that run and its outcome to w. The run itself is looked up only where there is no
+	// outcome, since most have one and each lookup costs a page.
+	pastColumns = `w.id, w.time_to, w.time_from, coalesce(o.position, ` + pastRun + `) AS position,
+		coalesce(o.kind, (SELECT ` + nodeIs + ` FROM run r WHERE r.position = ` + pastRun + `))`
+	pastJoin = ` LEFT JOIN outcome o ON o.position = ` + pastRun + ` AND o.algorithm = ?1`
 
 	// pastBounds are ?4 to ?6.
 	pastBounds = ` AND (w.time_to, w.time_from) <= (?4, ?5) AND w.time_to >= ?6
-		ORDER BY w.time_to DESC, w.time_from DESC, r.position DESC`
+		ORDER BY w.time_to DESC, w.time_from DESC, position DESC`
 
 	// keyedPastQuery walks windows of type ?3 whose filters have the key ?7.
 	keyedPastQuery = `SELECT ` + pastColumns + ` FROM window w INDEXED BY window_filter` + pastJoin + `
@@ -114,10 +121,9 @@ func (s *Store) walk(ctx context.Context, tx snapshot, q orca.PastQuery, yield f
 		return q, false, err
 	}
 	defer rows.Close()
-	targets := p.targets()
 	for n := 0; rows.Next(); n++ {
 		last := p.run
-		if err := rows.Scan(targets...); err != nil {
+		if err := p.scan(rows); err != nil {
 			return q, false, err
 		}
 		if n >= s.pastPart && (p.run.To != last.To || p.run.From != last.From) {
@@ -148,12 +154,27 @@ func (p *past) rows(ctx context.Context, tx snapshot) (*sql.Rows, error) {
 	return tx.StmtContext(ctx, tx.reads.comparedPast).QueryContext(ctx, args...)
 }
 
-func (p *past) targets() []any {
-	targets := []any{&p.run.Window, &p.run.To, &p.run.From, &p.run.Position, &p.run.Kind}
-	if p.compared {
-		targets = append(targets, &p.filters)
+// scan reads a row. It takes the columns as they are, since database/sql converts each by reflection.
+func (p *past) scan(rows *sql.Rows) error {
+	if p.targets == nil {
+		for i := range p.columns {
+			p.targets = append(p.targets, &p.columns[i])
+		}
+		if !p.compared {
+			p.targets = p.targets[:5]
+		}
 	}
-	return targets
+	if err := rows.Scan(p.targets...); err != nil {
+		return err
+	}
+	var ints [5]int64
+	for i := range ints {
+		ints[i], _ = p.columns[i].(int64)
+	}
+	p.run = orca.PastRun{Window: orca.WindowID(ints[0]), To: orca.Time(ints[1]), From: orca.Time(ints[2]),
+		Position: orca.Position(ints[3]), Kind: orca.OutcomeKind(ints[4])}
+	p.filters, _ = p.columns[5].([]byte)
+	return nil
 }
 
 // counts reports whether the run at which the walk stands is one of the past.
@@ -167,47 +188,93 @@ func (p *past) counts() (bool, error) {
 	return p.matcher.match(p.filters)
 }
 
-// pastRowsQuery takes the name of an algorithm and a JSON list of positions.
-const pastRowsQuery = `SELECT r.position, w.id, ` + windowColumns + `, o.result
-	FROM json_each(?4) asked
-	CROSS JOIN algorithm a ON a.processor = ?1 AND a.name = ?2 AND a.version = ?3
-	CROSS JOIN run r ON r.position = asked.value
-	CROSS JOIN outcome o ON o.position = r.position AND o.algorithm = a.id
-	CROSS JOIN window w ON w.id = r.window
-	CROSS JOIN window_type t ON t.id = w.type
-	WHERE o.kind = 1`
+const (
+	// pastTypeQuery is asked once for all rows.
+	pastTypeQuery = `SELECT a.id, t.name, t.version FROM algorithm a CROSS JOIN window_type t ON t.id = a.window_type
+		WHERE a.processor = ? AND a.name = ? AND a.version = ?`
+
+	// pastRowsQuery takes the key of an algorithm and a JSON list of positions, of which it finds the first runs of their
+	// windows, whose key is that of the window. laterRowsQuery finds the others.
+	pastRowsQuery  = pastRowsFrom + ` CROSS JOIN window w ON w.id = o.position WHERE o.kind = 1`
+	laterRowsQuery = pastRowsFrom + `
+		CROSS JOIN run r ON r.position = o.position
+		CROSS JOIN window w ON w.id = r.window
+		WHERE o.kind = 1 AND r.revision > 1`
+	pastRowsFrom = `SELECT o.position, w.id, w.time_from, w.time_to, w.origin, w.metadata, o.result
+		FROM json_each(?2) asked
+		CROSS JOIN outcome o ON o.position = asked.value AND o.algorithm = ?1`
+)
 
 // PastRows returns the results of an algorithm in the given runs, with their windows, in the order asked, or
 // orca.NotFound naming the first run in which it did not succeed.
 func (s *Store) PastRows(ctx context.Context, id orca.AlgorithmID, positions []orca.Position) ([]orca.PastRow, error) {
-	asked, err := json.Marshal(positions)
-	if err != nil {
-		return nil, err
-	}
-	var found []orca.PastRow
-	err = s.within(ctx, "read past results", func(ctx context.Context) error {
-		rows, err := s.reads.pastRows.QueryContext(ctx, id.Processor, id.Name, id.Version, string(asked))
-		if err != nil {
+	found := make([]orca.PastRow, len(positions))
+	err := s.read(ctx, "read past results", func(ctx context.Context, tx snapshot) error {
+		if err := tx.pastRows(ctx, id, positions, found); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var r orca.PastRow
-			if err := rows.Scan(append(append([]any{&r.Position, &r.WindowID}, windowTargets(&r.Window)...), &r.Result)...); err != nil {
-				return err
-			}
-			if r.Position != positions[len(found)] {
-				break
-			}
-			found = append(found, r)
+		if i := slices.IndexFunc(found, missing); i >= 0 {
+			return orca.Errorf(orca.NotFound, "run %d has no result of %s", positions[i], id.Full())
 		}
-		if err := rows.Err(); err != nil || len(found) == len(positions) {
-			return err
-		}
-		return orca.Errorf(orca.NotFound, "run %d has no result of %s", positions[len(found)], id.Full())
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return found, nil
+}
+
+func missing(r orca.PastRow) bool { return r.Position == 0 }
+
+// pastRows fills in the rows that are there.
+func (tx snapshot) pastRows(ctx context.Context, id orca.AlgorithmID, positions []orca.Position, found []orca.PastRow) error {
+	var key int64
+	var typ orca.WindowTypeID
+	err := tx.StmtContext(ctx, tx.reads.pastType).QueryRowContext(ctx, id.Processor, id.Name, id.Version).Scan(&key, &typ.Name, &typ.Version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	for _, query := range []*sql.Stmt{tx.reads.pastRows, tx.reads.laterRows} {
+		if err == nil && slices.ContainsFunc(found, missing) {
+			err = tx.fillRows(ctx, query, key, typ, positions, found)
+		}
+	}
+	return err
+}
+
+// fillRows fills in what one query finds of the rows that are missing. Its rows come in the order of the list.
+func (tx snapshot) fillRows(ctx context.Context, query *sql.Stmt, key int64, typ orca.WindowTypeID, positions []orca.Position, found []orca.PastRow) error {
+	rows, err := tx.StmtContext(ctx, query).QueryContext(ctx, key, missingList(positions, found))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var r orca.PastRow
+	w := &r.Window
+	targets := []any{&r.Position, &r.WindowID, &w.From, &w.To, &w.Origin, &w.Metadata, &r.Result}
+	for i := 0; rows.Next(); i++ {
+		r = orca.PastRow{Window: orca.Window{Type: typ}}
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		for positions[i] != r.Position {
+			i++
+		}
+		found[i] = r
+	}
+	return rows.Err()
+}
+
+// missingList returns the positions whose rows are missing, as JSON.
+func missingList(positions []orca.Position, found []orca.PastRow) string {
+	list := []byte("[")
+	for i, p := range positions {
+		if missing(found[i]) {
+			if len(list) > 1 {
+				list = append(list, ',')
+			}
+			list = strconv.AppendInt(list, int64(p), 10)
+		}
+	}
+	return string(append(list, ']'))
 }

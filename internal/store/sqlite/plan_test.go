@@ -66,8 +66,9 @@ func TestQueriesUseTheirIndexes(t *testing.T) {
 			"SEARCH w USING INDEX window_time (type=? AND time_to>? AND (time_to,time_from)<(?,?))", "TEMP B-TREE FOR ORDER BY"},
 		"later revisions in the past": {query(keyedPastQuery, 1, 2, 3, 4, 5, 6, []byte{7}),
 			"SEARCH r USING INDEX run_revision (window=? AND revision>?)", "SCAN"},
-		"past results": {query(pastRowsQuery, "p", "n", "v", "[1]"), "SEARCH o USING PRIMARY KEY (position=? AND algorithm=?)", "SCAN o"},
-		"since when":   {query(pastQuery, 1, "p", "n", "v"), "SEARCH e USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN", "SCAN"},
+		"past results":       {query(pastRowsQuery, 1, "[1]"), "SEARCH w USING INTEGER PRIMARY KEY (rowid=?)", "SCAN o"},
+		"later past results": {query(laterRowsQuery, 1, "[1]"), "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)", "SCAN o"},
+		"since when":         {query(pastQuery, 1, "p", "n", "v"), "SEARCH e USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN", "SCAN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

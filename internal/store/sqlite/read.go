@@ -19,8 +19,8 @@ type snapshot struct {
 
 // readStatements are the queries that the engine asks often, compiled once per connection.
 type readStatements struct {
-	plan, result, pending, outcomes                    *sql.Stmt
-	past, keyedPast, wholePast, comparedPast, pastRows *sql.Stmt
+	plan, result, pending, outcomes                                         *sql.Stmt
+	past, keyedPast, wholePast, comparedPast, pastType, pastRows, laterRows *sql.Stmt
 }
 
 func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
@@ -34,7 +34,9 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 		&r.keyedPast:    keyedPastQuery,
 		&r.wholePast:    wholePastQuery,
 		&r.comparedPast: comparedPastQuery,
+		&r.pastType:     pastTypeQuery,
 		&r.pastRows:     pastRowsQuery,
+		&r.laterRows:    laterRowsQuery,
 	} {
 		if *field, err = db.PrepareContext(ctx, query); err != nil {
 			return fmt.Errorf("prepare %q: %w", query, err)
