@@ -50,7 +50,7 @@ func (s *Store) openReaders(ctx context.Context) (err error) {
 		"mode", "rw", // a reader of a write-ahead log takes its locks in the shared-memory file
 		"_query_only", "1",
 		"_pragma", "busy_timeout(1000)",
-		"_pragma", "cache_size(-8192)",
+		"_pragma", fmt.Sprintf("cache_size(-%d)", readCacheKiB),
 	))
 	if err != nil {
 		return err
@@ -60,6 +60,10 @@ func (s *Store) openReaders(ctx context.Context) (err error) {
 	s.reads = &readStatements{}
 	return s.reads.prepare(ctx, s.readers)
 }
+
+// readCacheKiB is the page cache that a reading connection may grow to: the past of one asset in a lookback of a thousand
+// rows lies on about two thousand pages of 8 KiB, and reading them from the kernel again costs as much as all else.
+const readCacheKiB = 32 << 10
 
 // within calls fn for as long as Config.ReadTimeout allows, and says what was being done when it fails.
 //
