@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -314,16 +315,18 @@ func TestBreakdownOfAllInstancesIsOneAttempt(t *testing.T) {
 	t.Parallel()
 	const many = 6 // more than there are attempts
 	core := orcatest.Start(t, func(cfg *config.Config) { cfg.Heartbeat = time.Hour })
-	down, asked := status.Error(codes.Unavailable, "no database"), make(chan struct{}, 10*many)
-	var all []*program
+	asked, over := make(chan struct{}, 10*many), make(chan struct{})
 	for range many {
-		p := serveProgram(t, "", nil)
-		p.do(func(*pb.ExecutionRequest, stream) error {
-			p.answerHealth(func(context.Context) (*pb.HealthCheckResponse, error) { return nil, down })
-			asked <- struct{}{}
-			return down
+		p := serveProgram(t, "", func(req *pb.ExecutionRequest, s stream) error {
+			select {
+			case <-over:
+				return succeed(req, s)
+			default:
+				asked <- struct{}{}
+				return status.Error(codes.Unavailable, "no database")
+			}
 		})
-		all = append(all, p)
+		p.answerHealth(onceUntil(over))
 		announced(t, core, "p", p.address, orcatest.Define("W", "A"))
 	}
 	eventually(t, "all serve", func() bool { return serving(t, core) == many })
@@ -331,14 +334,26 @@ func TestBreakdownOfAllInstancesIsOneAttempt(t *testing.T) {
 	for range many {
 		receive(t, "each instance is asked", asked)
 	}
-	for _, p := range all {
-		p.do(succeed)
-		p.answerHealth(nil)
-	}
+	close(over)
 	w := core.Wait(id)
 	checkNodes(t, w, pb.RunState_RUN_STATE_SUCCEEDED, "A succeeded of 1")
 	if got := w.GetNodes()[0].GetAttempts(); got != 2 {
 		t.Errorf("%d attempts, want one for the breakdown and the one that succeeded", got)
+	}
+}
+
+// onceUntil answers one health check, and the others when it is over.
+func onceUntil(over <-chan struct{}) func(context.Context) (*pb.HealthCheckResponse, error) {
+	var first atomic.Bool
+	return func(ctx context.Context) (*pb.HealthCheckResponse, error) {
+		if !first.CompareAndSwap(false, true) {
+			select {
+			case <-over:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		return &pb.HealthCheckResponse{Status: pb.HealthCheckResponse_STATUS_SERVING}, nil
 	}
 }
 
