@@ -29,6 +29,7 @@ type evidence struct {
 	byOrigin map[string][]*Window
 	emits    map[string][]Emit // by origin
 	executed map[workKey][]Execution
+	downs    map[string][]Fault // what ended processes, by unit and in order
 }
 
 // workKey is an algorithm of the window with an origin.
@@ -40,7 +41,7 @@ type workKey struct {
 func gather(r *Record) *evidence {
 	e := &evidence{
 		Record: r, byID: map[string]*Window{}, byOrigin: map[string][]*Window{}, emits: map[string][]Emit{},
-		executed: map[workKey][]Execution{},
+		executed: map[workKey][]Execution{}, downs: map[string][]Fault{},
 	}
 	for i := range r.Windows {
 		w := &r.Windows[i]
@@ -53,6 +54,11 @@ func gather(r *Record) *evidence {
 	for _, x := range r.Executions {
 		k := workKey{x.Origin, x.Algorithm}
 		e.executed[k] = append(e.executed[k], x)
+	}
+	for _, f := range r.Faults {
+		if f.Action == Kill || f.Action == Stop {
+			e.downs[f.Target] = append(e.downs[f.Target], f)
+		}
 	}
 	return e
 }
@@ -240,8 +246,8 @@ func settledNeverAgain(e *evidence) (defects []string) {
 	return defects
 }
 
-// knownSettled is since when it is known that an outcome is durable: when somebody was first told of it, or when a
-// dependent first ran.
+// knownSettled is since when it is known that an outcome is durable: when somebody was first told of it, when a
+// dependent first ran, or when the core that had asked for it was stopped in order.
 func (e *evidence) knownSettled() map[workKey]Instant {
 	known := map[workKey]Instant{}
 	learn := func(k workKey, at Instant) {
@@ -259,8 +265,31 @@ func (e *evidence) knownSettled() map[workKey]Instant {
 		for _, id := range a.Needs {
 			learn(workKey{x.Origin, id}, x.Begun)
 		}
+		if at, ok := e.drained(x, a); ok {
+			learn(workKey{x.Origin, x.Algorithm}, at)
+		}
 	}
 	return known
+}
+
+// drained is when the core that had asked for an execution was stopped in order, which waits for all that is under way.
+// It says nothing of one whose processor was killed meanwhile, nor of what broke, since that is tried again.
+func (e *evidence) drained(x Execution, a Algorithm) (at Instant, ok bool) {
+	down := after(e.downs[coreName], x.Connected)
+	if down == nil || down.Action != Stop || down.Code != 0 || x.Begun > down.Done || a.Do(x.N, x.Inputs).Outcome == UnhandledFailed {
+		return 0, false
+	}
+	end := after(e.downs[unitOf(x.Process)], x.Begun)
+	return down.Done, end == nil || end.Action == Stop || end.At > down.Done
+}
+
+// after returns the first of some faults, given in their order, that was not over at a moment.
+func after(faults []Fault, at Instant) *Fault {
+	i, _ := slices.BinarySearchFunc(faults, at, func(f Fault, at Instant) int { return cmp.Compare(f.Done, at) })
+	if i == len(faults) {
+		return nil
+	}
+	return &faults[i]
 }
 
 // dependenciesFirst: an algorithm runs after what it needs has been executed and settled, and is given those results.

@@ -12,7 +12,7 @@ import (
 // sound returns the record of a small session in which all is well: windows 0 to 9, emitted, executed, seen and settled
 // one after the other.
 func sound() *Record {
-	r := &Record{Faults: []Fault{{At: 5, Target: coreName, Action: Stop}}}
+	r := &Record{Faults: []Fault{{At: 100_000, Done: 100_010, Target: coreName, Action: Stop}}}
 	at := Instant(1000)
 	for n := range int64(10) {
 		w := Window{
@@ -32,7 +32,7 @@ func sound() *Record {
 			if want.Outcome != Skipped {
 				inputs, _ := values(Expect(n), a.Needs)
 				r.Executions = append(r.Executions, Execution{
-					Process: "a", Origin: w.Origin, N: n, Algorithm: a.ID, Inputs: inputs, Connected: 1, Begun: at, Ended: at + 1,
+					Process: "press-a-0001.journal", Origin: w.Origin, N: n, Algorithm: a.ID, Inputs: inputs, Connected: 1, Begun: at, Ended: at + 1,
 				})
 			}
 			s := Settled{Result: want, Attempts: 1, At: at + 2, ProducedAt: w.Position}
@@ -99,9 +99,9 @@ func TestCheckFindsDefects(t *testing.T) {
 		"a node of another type": {
 			func(r *Record) { r.Windows[0].Nodes[ID{Paint, "Weigh"}] = Settled{} }, "is of another type"},
 		"a wrong value": {
-			func(r *Record) { settle(r, 0, cut, Result{Succeeded, 1}) }, "press/Cut of window id-0 (keyed-0) is {succeeded 1}"},
+			func(r *Record) { settle(r, 0, cut, Result{Succeeded, 1}, 0) }, "press/Cut of window id-0 (keyed-0) is {succeeded 1}"},
 		"a success that should be skipped": {
-			func(r *Record) { settle(r, 3, grade, Result{Succeeded, 1}) }, "paint/Grade of window id-3 (keyed-3) is {succeeded 1}"},
+			func(r *Record) { settle(r, 3, grade, Result{Succeeded, 1}, 0) }, "paint/Grade of window id-3 (keyed-3) is {succeeded 1}"},
 		"two outcomes": {
 			func(r *Record) { r.Results = append(r.Results, r.Results[0]) }, "press/Cut of window id-0 has two outcomes"},
 		"a second outcome in another run": {
@@ -131,6 +131,11 @@ func TestCheckFindsDefects(t *testing.T) {
 			}, "paint/Prime of keyed-0 was known to be settled"},
 		"a settled node runs again much later": {
 			func(r *Record) { repeat(r, 0, coat, func(x *Execution) { x.Begun += 4 + tolerance }) }, "paint/Coat of keyed-0 was known to be settled"},
+		"what was under way when the core was stopped runs again": {
+			func(r *Record) {
+				r.Sightings = nil
+				repeat(r, 0, ID{Paint, "Bill"}, func(x *Execution) { x.Connected, x.Begun = 100_020, 100_030 })
+			}, "paint/Bill of keyed-0 was known to be settled"},
 		"wrong inputs": {
 			func(r *Record) { repeat(r, 0, prime, func(x *Execution) { x.Inputs = []float32{1} }) }, "paint/Prime of keyed-0 was given [1]"},
 		"inputs in another order": {
@@ -175,6 +180,14 @@ func TestCheckLetsPass(t *testing.T) {
 		"a request that was sent before its twin settled the node": func(r *Record) {
 			repeat(r, 0, ID{Press, "Cut"}, func(x *Execution) { x.Begun, x.Ended = x.Begun+5, x.Begun+6 })
 		},
+		"what was under way when the core was stopped and the processor killed": func(r *Record) {
+			r.Sightings = nil
+			x := find(r, 0, ID{Paint, "Bill"})
+			x.Ended = 0
+			r.Faults = append(r.Faults, Fault{At: x.Begun, Done: x.Begun + 1, Target: "press-a", Action: Kill})
+			settle(r, 0, x.Algorithm, r.Windows[0].Nodes[x.Algorithm].Result, 100_050)
+			repeat(r, 0, x.Algorithm, func(x *Execution) { x.Connected, x.Begun, x.Ended = 100_020, 100_030, 100_040 })
+		},
 		"a window whose emit was never answered": func(r *Record) { r.Emits = slices.Delete(r.Emits, 1, 2) },
 		"an emit that left nothing": func(r *Record) {
 			r.Emits = append(r.Emits, Emit{Emitter: Bare, Origin: "bare-1", N: 1, Err: "refused"})
@@ -212,13 +225,16 @@ func repeat(r *Record, n int64, id ID, change func(*Execution)) {
 }
 
 // settle changes the outcome of an algorithm for window n, in the ledger and all that was seen of it.
-func settle(r *Record, n int, id ID, result Result) {
+func settle(r *Record, n int, id ID, result Result, at Instant) {
 	s := r.Windows[n].Nodes[id]
-	s.Result = result
+	s.Result, s.At = result, at
 	r.Windows[n].Nodes[id] = s
 	for i := range r.Results {
 		if r.Results[i].WindowID == r.Windows[n].ID && r.Results[i].Algorithm == id {
-			r.Results[i].Settled, r.Sightings[i].Settled = s, s
+			r.Results[i].Settled = s
+			if r.Sightings != nil {
+				r.Sightings[i].Settled = s
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 )
 
@@ -23,6 +24,9 @@ type Execution struct {
 	// Ended is when it had its result, before that was sent; 0 when it never had one.
 	Ended Instant
 }
+
+// unitOf is the name of the process that wrote a journal, the same however often it was started.
+func unitOf(journal string) string { return journal[:max(0, strings.LastIndexByte(journal, '-'))] }
 
 // line is one line of a journal: the beginning of a call, or its end.
 type line struct {

@@ -18,8 +18,9 @@ type Record struct {
 	Windows []Window
 	// Results are the same ledger, read by algorithm.
 	Results []ResultRow
-	Faults  []Fault
-	Took    time.Duration
+	// Faults are in the order in which they befell each process.
+	Faults []Fault
+	Took   time.Duration
 }
 
 // Emitter is a way of emitting.
@@ -105,7 +106,8 @@ type ResultRow struct {
 
 // Fault is something that was done to a process.
 type Fault struct {
-	At     Instant
+	At     Instant // before it was done
+	Done   Instant // after it was done
 	Target string
 	Action Action
 	// Code is the exit code of a process that was asked to stop.

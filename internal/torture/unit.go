@@ -96,6 +96,7 @@ func (u *unit) do(ctx context.Context, action Action) (err error) {
 	default:
 		err = fmt.Errorf("unknown action %q", action)
 	}
+	fault.Done = Now()
 	u.faults = append(u.faults, fault)
 	return err
 }
