@@ -133,6 +133,7 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 	c.fleet = fleet.New(fleet.Config{
 		Log: c.log, Heartbeat: cfg.Heartbeat, MaxInFlight: cfg.MaxInFlight, ExecutionTimeout: cfg.ExecutionTimeout,
 		MaxMessageSize: int(cfg.MaxMessageSize), OmitLegacyFields: !cfg.LegacyRequestFields,
+		OnChange: func() { c.engine.Served() },
 	})
 	c.registry = registry.New(registry.Config{
 		Store: c.store, Log: c.log,

@@ -22,7 +22,7 @@ func (c *core) metrics() prometheus.Gatherer {
 func (c *core) stats() httpapi.Stats {
 	e, s := c.engine.Stats(), c.store.Stats()
 	out := httpapi.Stats{
-		PendingRuns: max(0, e.Open-e.Active), ActiveRuns: e.Active, ActiveBytes: e.HeldBytes,
+		PendingRuns: max(0, e.Open-e.Active-e.Parked), ActiveRuns: e.Active, ParkedRuns: e.Parked, ActiveBytes: e.HeldBytes,
 		WindowsAccepted: uint64(e.Accepted),
 		Outcomes: httpapi.OutcomeCounts{
 			Succeeded: uint64(e.Outcomes[orca.Succeeded]), HandledFailed: uint64(e.Outcomes[orca.HandledFailed]),

@@ -12,8 +12,8 @@ import (
 	"github.com/orca-telemetry/orca/internal/plan"
 )
 
-// admission decides which runs are in memory: always the unfinished ones of the lowest positions, at most
-// MaxActiveRuns.
+// admission decides which runs are in memory: always the lowest positions of those that can go on, at most
+// MaxActiveRuns. Those that cannot are parked, see parking.go; here is what is said of the others.
 //
 //	positions  1 ········· admitted ········· tailAfter ········· newest
 //	           active or finished | rows in the ledger | tail
@@ -54,14 +54,18 @@ func (a *admission) dropTail() { a.tail, a.tailAfter = nil, a.newest }
 // follows reports whether everything between newest and p is known: nothing.
 func (a *admission) follows(p orca.Position) bool { return p == a.newest+1 }
 
-// caughtUp reports whether no unfinished run is left to the ledger.
-func (a *admission) caughtUp() bool { return a.admitted >= a.tailAfter && !a.doubt }
+// caughtUp reports whether no run that can go on is left to the ledger.
+func (e *Engine) caughtUp() bool {
+	a := &e.admission
+	return a.admitted >= a.tailAfter && !a.doubt && !e.lotsLeft()
+}
 
 // admitNext takes a newly accepted run: from memory when it is its turn, or the tail has room.
 func (e *Engine) admitNext(x *emit) {
 	a, p := &e.admission, x.accepted.Position
 	_, state := x.begun()
-	open := state == orca.RunOpen
+	parked := state == orca.RunOpen && x.lot() != nil
+	open := state == orca.RunOpen && !parked
 	gapless := a.follows(p) && (!open || len(e.active)+len(a.tail) < e.cfg.MaxActiveRuns)
 	switch {
 	case gapless && open:
@@ -69,11 +73,15 @@ func (e *Engine) admitNext(x *emit) {
 		a.tail = append(a.tail, x)
 	case gapless:
 		a.newest = p
-	case !a.hear(p):
+	case !a.hear(p) && (!parked || e.active[p] != nil):
 		return // a load has brought it
 	}
-	if open {
+	if open || parked {
 		e.stats.open.Add(1)
+	}
+	if parked {
+		e.addTo(x.lot(), p)
+		e.lot(x.lot()).newest = p
 	}
 	e.startTail()
 }
@@ -81,7 +89,7 @@ func (e *Engine) admitNext(x *emit) {
 // startTail starts what it can of the tail. While a load is under way nothing starts, since it may bring the same runs.
 func (e *Engine) startTail() {
 	a := &e.admission
-	if a.loading || a.admitted < a.tailAfter {
+	if a.loading || a.admitted < a.tailAfter || e.lotsLeft() {
 		return
 	}
 	n := 0
@@ -101,9 +109,10 @@ func (e *Engine) startTail() {
 
 // load is one read of unfinished runs.
 type load struct {
-	after  orca.Position
-	limit  int
-	newest orca.Position // when it was asked
+	read    func(context.Context) ([]orca.OpenRun, error)
+	sources []orca.OpenSource
+	limit   int
+	newest  orca.Position // when it was asked
 
 	// What it brought: rows, of which some may be unreadable, up to last.
 	rows int
@@ -116,11 +125,16 @@ type load struct {
 func (e *Engine) admit(ctx context.Context, loads *sync.WaitGroup) {
 	a := &e.admission
 	free := e.cfg.MaxActiveRuns - len(e.active)
-	if a.loading || a.caughtUp() || free < max(1, e.cfg.MaxActiveRuns/4) {
+	if a.loading || e.caughtUp() || free < max(1, e.cfg.MaxActiveRuns/4) {
 		return
 	}
+	sources, lots := e.sources()
+	if lots {
+		a.dropTail() // its runs may have to wait for lower ones of a lot, or these for them
+	}
 	a.loading, a.doubt = true, false
-	l := &load{after: a.admitted, limit: free, newest: a.newest}
+	l := &load{sources: sources, limit: free, newest: a.newest}
+	l.read = func(ctx context.Context) ([]orca.OpenRun, error) { return e.cfg.Ledger.NextRuns(ctx, sources, l.limit) }
 	loads.Go(func() {
 		if e.load(ctx, l) {
 			e.inbox.post(func() { e.loaded(l) })
@@ -137,10 +151,15 @@ func (e *Engine) loaded(l *load) {
 		a.admitted = max(a.admitted, l.newest)
 	}
 	for _, r := range l.runs {
-		e.start(r)
+		if e.active[r.position] == nil { // else a lot has it still, and it was loaded before
+			e.leaves(r.lot)
+			e.start(r)
+		}
 	}
 	a.newest = max(a.newest, a.admitted)
 	a.unreadable += int64(l.rows - len(l.runs))
+	e.drained(l)
+	e.loadEnded()
 	e.startTail()
 	if len(e.active)+len(a.tail) > e.cfg.MaxActiveRuns {
 		a.dropTail()
@@ -150,8 +169,8 @@ func (e *Engine) loaded(l *load) {
 
 // countOpen counts what a load brought that nobody has told of.
 func (e *Engine) countOpen() {
-	known := int64(len(e.active)+len(e.admission.tail)) + e.admission.unreadable
-	if e.admission.caughtUp() || e.stats.open.Load() < known {
+	known := int64(len(e.active)+len(e.admission.tail)) + e.admission.unreadable + e.stats.parked.Load()
+	if e.caughtUp() || e.stats.open.Load() < known {
 		e.stats.open.Store(known)
 	}
 }
@@ -174,9 +193,9 @@ func (e *Engine) load(ctx context.Context, l *load) bool {
 }
 
 func (e *Engine) readRuns(ctx context.Context, l *load) error {
-	rows, err := e.cfg.Ledger.OpenRuns(ctx, l.after, l.limit)
+	rows, err := l.read(ctx)
 	if err != nil {
-		return fmt.Errorf("read open runs after position %d: %w", l.after, err)
+		return fmt.Errorf("read open runs: %w", err)
 	}
 	runs := make([]*run, 0, len(rows))
 	for _, row := range rows {

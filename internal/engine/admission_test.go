@@ -395,7 +395,13 @@ type onSubmit func(*orca.Call)
 
 func (f onSubmit) Submit(c *orca.Call) { f(c) }
 
-func (f onSubmit) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) {}
+func (f onSubmit) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) []orca.AlgorithmID {
+	return nil
+}
+
+func (f onSubmit) Serving(orca.AlgorithmID) orca.InstanceState { return orca.Serving }
+
+func (f onSubmit) Expect(map[string]bool) {}
 
 func TestBacklogThatCannotBeReadEndsTheStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -88,6 +88,12 @@ func (f *prompt) Submit(c *orca.Call) {
 }
 
 // Withdraw does nothing: every call is under way.
-func (f *prompt) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) {}
+func (f *prompt) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) []orca.AlgorithmID {
+	return nil
+}
+
+func (f *prompt) Serving(orca.AlgorithmID) orca.InstanceState { return orca.Serving }
+
+func (f *prompt) Expect(map[string]bool) {}
 
 var encoded = []byte("0123456789")

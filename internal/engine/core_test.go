@@ -129,6 +129,24 @@ func (c *core) look(f func()) {
 type desk struct {
 	mu    sync.Mutex
 	calls []*orca.Call
+	// away are the processors that no instance serves, and expected those that the core says work waits for.
+	away     map[string]bool
+	expected map[string]bool
+}
+
+func (d *desk) Serving(id orca.AlgorithmID) orca.InstanceState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away[id.Processor] {
+		return orca.Unreachable
+	}
+	return orca.Serving
+}
+
+func (d *desk) Expect(processors map[string]bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.expected = processors
 }
 
 func (d *desk) Submit(c *orca.Call) {
@@ -138,15 +156,21 @@ func (d *desk) Submit(c *orca.Call) {
 }
 
 // Withdraw takes algorithms off the calls that the test has not taken yet.
-func (d *desk) Withdraw(processor string, p orca.Position, gone func(orca.AlgorithmID) bool) {
+func (d *desk) Withdraw(processor string, p orca.Position, gone func(orca.AlgorithmID) bool) (taken []orca.AlgorithmID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range d.calls {
 		if c.Position == p && c.Processor == processor {
-			c.Algorithms = slices.DeleteFunc(c.Algorithms, func(a orca.CalledAlgorithm) bool { return gone(a.ID) })
+			c.Algorithms = slices.DeleteFunc(c.Algorithms, func(a orca.CalledAlgorithm) bool {
+				if gone(a.ID) {
+					taken = append(taken, a.ID)
+				}
+				return gone(a.ID)
+			})
 		}
 	}
 	d.calls = slices.DeleteFunc(d.calls, func(c *orca.Call) bool { return len(c.Algorithms) == 0 })
+	return taken
 }
 
 func (d *desk) take() []*orca.Call {

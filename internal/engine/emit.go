@@ -93,6 +93,9 @@ func (x *emit) fill(now orca.Time) {
 	em.Plan = x.plan.Content()
 	em.Outcomes = blocked(x.plan, now)
 	em.Status, em.End = begins(x.plan, len(em.Outcomes))
+	if em.End == orca.RunOpen {
+		em.Lot = x.engine.lotFor(x.plan)
+	}
 }
 
 // blocked returns the outcomes of nodes that can never run.

@@ -25,12 +25,16 @@ type Ledger interface {
 	Revise(r orca.Revision, done func(orca.Accepted, error))
 	// Settle may be repeated: of two outcomes of one node the first one stays.
 	Settle(s orca.Settlement, done func(error))
-	// OpenRuns returns unfinished runs with positions above after, the lowest first.
+	// OpenRuns returns unfinished runs with positions above after, parked or not, the lowest first.
 	OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error)
 	Plan(ctx context.Context, hash orca.PlanHash) ([]byte, error)
 	// Results returns the results of nodes that succeeded, in the order asked.
 	Results(ctx context.Context, p orca.Position, ids []orca.AlgorithmID) ([]orca.Result, error)
 	Backlog(ctx context.Context) (orca.Backlog, error)
+	// Park makes a run that is unfinished a row of a lot, and tells whether it is one now.
+	Park(p orca.Parking, done func(parked bool, err error))
+	// NextRuns returns the unfinished runs of the lowest positions of all sources.
+	NextRuns(ctx context.Context, sources []orca.OpenSource, limit int) ([]orca.OpenRun, error)
 	Window(ctx context.Context, id orca.WindowID) (orca.WindowRecord, error)
 	// Outcomes returns those of one run, without the results.
 	Outcomes(ctx context.Context, p orca.Position) ([]orca.Outcome, error)
@@ -39,9 +43,14 @@ type Ledger interface {
 // Fleet carries out calls. Submit returns at once; the fleet holds a call until an instance can take it.
 type Fleet interface {
 	Submit(*orca.Call)
-	// Withdraw takes algorithms of a run out of the calls that wait for an instance of a processor. It returns at once, and
-	// nothing is reported of them. What is under way goes on.
-	Withdraw(processor string, p orca.Position, gone func(orca.AlgorithmID) bool)
+	// Withdraw takes algorithms of a run out of the calls that wait for an instance of a processor, and returns which. It
+	// returns at once, and nothing is reported of them. What is under way goes on.
+	Withdraw(processor string, p orca.Position, gone func(orca.AlgorithmID) bool) []orca.AlgorithmID
+	// Serving returns the best state of the instances that run an algorithm. After a change somebody calls
+	// Engine.Served.
+	Serving(id orca.AlgorithmID) orca.InstanceState
+	// Expect says which processors work waits for outside of the fleet.
+	Expect(processors map[string]bool)
 }
 
 // Planner knows the plan of a window type; every registered type has one, if an empty one.
@@ -123,6 +132,7 @@ type Engine struct {
 	withdrawals []*withdrawal
 	page        int // runs of a withdrawal's page that are not durable, and the page itself
 	retirement  retirement
+	parking     parking
 	plans       planCache      // for the load that is under way
 	random      func() float64 // in [0, 1)
 }
@@ -138,6 +148,7 @@ func New(cfg Config) *Engine {
 		begun:     make(chan struct{}),
 		over:      make(chan struct{}),
 		active:    map[orca.Position]*run{},
+		parking:   parking{lots: map[orca.LotHash]*lot{}, served: map[orca.AlgorithmID]orca.InstanceState{}},
 		random:    rand.Float64,
 	}
 }
@@ -185,6 +196,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	}
 	e.stats.open.Store(backlog.Open)
 	e.admission.begin(backlog.Newest)
+	e.beginLots(backlog.Lots)
 	return nil
 }
 
@@ -213,8 +225,10 @@ func (e *Engine) endTurn() {
 		r.touched = false
 		e.submitReady(r)
 		e.send(r)
+		e.suspect(r)
 	}
 	e.touched = e.touched[:0]
+	e.makeRoom()
 }
 
 // end takes in what was posted and hands it to the ledger. Nothing new is begun.

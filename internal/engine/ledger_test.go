@@ -16,6 +16,7 @@ type ledger struct {
 	runs  []*record // by position, from 1
 	open  int64
 	plans map[orca.PlanHash]*orca.PlanContent
+	lots  map[orca.LotHash]*orca.Lot
 	keys  map[string]orca.Accepted
 	// broken are rules that a core broke: every one of them is a defect.
 	broken []string
@@ -31,8 +32,14 @@ type record struct {
 	outcomes []orca.Outcome
 }
 
+// park puts a run into a lot, as a row of it.
+func (l *ledger) park(r *record, in *orca.Lot) {
+	l.lots[in.Hash] = in
+	r.Lot = in.Hash
+}
+
 func newLedger() *ledger {
-	return &ledger{plans: map[orca.PlanHash]*orca.PlanContent{}, keys: map[string]orca.Accepted{}}
+	return &ledger{plans: map[orca.PlanHash]*orca.PlanContent{}, lots: map[orca.LotHash]*orca.Lot{}, keys: map[string]orca.Accepted{}}
 }
 
 func (l *ledger) rule(format string, args ...any) {
@@ -49,6 +56,9 @@ func (l *ledger) accept(e *orca.Emission) orca.Accepted {
 	r.State = e.End
 	l.runs = append(l.runs, r)
 	l.plans[e.Plan.Hash] = e.Plan
+	if e.Lot != nil {
+		l.park(r, e.Lot)
+	}
 	if e.End == orca.RunOpen {
 		l.open++
 	} else {
@@ -114,7 +124,7 @@ type session struct {
 	readFault func(method string) error
 	// hidden runs are committed and not seen by reads.
 	hidden map[orca.Position]bool
-	// loads counts the calls of OpenRuns.
+	// loads counts the calls of OpenRuns and NextRuns.
 	loads int
 
 	mu    sync.Mutex
@@ -130,6 +140,8 @@ type write struct {
 	accepted   func(orca.Accepted, error)
 	settlement *orca.Settlement
 	settled    func(error)
+	parking    *orca.Parking
+	parked     func(bool, error)
 }
 
 func (l *ledger) session() *session {
@@ -142,6 +154,41 @@ func (s *session) Accept(e orca.Emission, done func(orca.Accepted, error)) {
 
 func (s *session) Settle(st orca.Settlement, done func(error)) {
 	s.add(&write{settlement: &st, settled: done})
+}
+
+func (s *session) Park(p orca.Parking, done func(bool, error)) {
+	s.add(&write{parking: &p, parked: done})
+}
+
+func (l *ledger) lotSizes() (lots []orca.LotSize) {
+	sizes := map[orca.LotHash]*orca.LotSize{}
+	for _, r := range l.runs {
+		if r.State != orca.RunOpen || r.Lot == (orca.LotHash{}) {
+			continue
+		}
+		if sizes[r.Lot] == nil {
+			sizes[r.Lot] = &orca.LotSize{Lot: l.lots[r.Lot], Oldest: r.Position}
+		}
+		sizes[r.Lot].Runs++
+	}
+	for _, size := range sizes {
+		lots = append(lots, *size)
+	}
+	return lots
+}
+
+// NextRuns reads like OpenRuns.
+func (s *session) NextRuns(ctx context.Context, sources []orca.OpenSource, limit int) ([]orca.OpenRun, error) {
+	runs := s.openRuns(0, limit, func(r *record) bool {
+		return slices.ContainsFunc(sources, func(from orca.OpenSource) bool {
+			lot := orca.LotHash{}
+			if from.Lot != nil {
+				lot = from.Lot.Hash
+			}
+			return r.Lot == lot && r.Position > from.After
+		})
+	})
+	return runs, s.fault(ctx, "NextRuns")
 }
 
 func (s *session) add(w *write) {
@@ -222,6 +269,15 @@ func (s *session) apply(w *write) (answer func()) {
 	if s.writeFault != nil {
 		kept, err = s.writeFault(w)
 	}
+	if w.parking != nil {
+		r := s.runs[w.parking.Position-1]
+		parked := r.State == orca.RunOpen && (err == nil || kept)
+		if parked {
+			s.park(r, w.parking.Lot)
+			r.Tries = w.parking.Tries
+		}
+		return func() { w.parked(parked && err == nil, err) }
+	}
 	if w.settlement != nil {
 		if err == nil || kept {
 			s.settle(w.settlement)
@@ -259,11 +315,11 @@ func (s *session) crash() {
 }
 
 func (s *session) OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error) {
-	runs := s.openRuns(after, limit)
+	runs := s.openRuns(after, limit, func(*record) bool { return true })
 	return runs, s.fault(ctx, "OpenRuns")
 }
 
-func (s *session) openRuns(after orca.Position, limit int) []orca.OpenRun {
+func (s *session) openRuns(after orca.Position, limit int, in func(*record) bool) []orca.OpenRun {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.loads++
@@ -272,7 +328,7 @@ func (s *session) openRuns(after orca.Position, limit int) []orca.OpenRun {
 		if len(open) == limit {
 			break
 		}
-		if r.State != orca.RunOpen || s.hidden[r.Position] {
+		if r.State != orca.RunOpen || s.hidden[r.Position] || !in(r) {
 			continue
 		}
 		o := r.OpenRun
@@ -319,7 +375,7 @@ func (s *session) Results(ctx context.Context, p orca.Position, ids []orca.Algor
 
 func (s *session) Backlog(ctx context.Context) (orca.Backlog, error) {
 	s.ledger.mu.Lock()
-	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs))}
+	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs)), Lots: s.lotSizes()}
 	s.ledger.mu.Unlock()
 	return b, s.fault(ctx, "Backlog")
 }

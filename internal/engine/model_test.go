@@ -22,6 +22,7 @@ func TestEngineKeepsItsRules(t *testing.T) {
 		"Crashes":   scenarios(6, 4, 0),
 		"Faults":    scenarios(6, 2, 12),
 		"Admission": backlogs(),
+		"Absences":  absences(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +46,8 @@ type scenario struct {
 	// Ends are the pauses before each end of a core, and whether it is a crash.
 	Ends   []coreEnds
 	Faults int // of the ledger
+	// Absences are when a processor takes no work, one after the other.
+	Absences []absence
 	// Fates of nodes, by position and place in the plan, both taken modulo the numbers drawn.
 	Fates [][]fate
 
@@ -59,6 +62,14 @@ type windowComes struct {
 	After time.Duration
 	Plan  int
 }
+
+// absent is the processor that is away in the Absences.
+const absent = "q"
+
+type absence struct{ After, For time.Duration }
+
+// longAbsence is enough for everything else to finish.
+const longAbsence = 2 * time.Hour
 
 type coreEnds struct {
 	After time.Duration
@@ -151,6 +162,25 @@ func backlogs() *rapid.Generator[scenario] {
 			s.Emits[i].Plan = rapid.SampledFrom([]int{0, 0, 0, 1, 2, 3}).Draw(t, "plan")
 		}
 		s.Fates = [][]fate{{{Final: succeeds}, {Final: succeeds}}}
+		return s
+	})
+}
+
+// absences draws backlogs of which some wait for a processor that is away for a while, at once or in the middle of
+// their runs.
+func absences() *rapid.Generator[scenario] {
+	return rapid.Custom(func(t *rapid.T) scenario {
+		s := drawScenario(t, 30, 3, 3)
+		s.Plans = [][]string{{"A"}, {"q/A"}, {"A", "q/B < A"}, {"q/A", "B", "C < q/A B"}, {"q/A", "q/B", "r/C < q/A"}}
+		for i := range s.Emits {
+			s.Emits[i].Plan = rapid.IntRange(0, len(s.Plans)-1).Draw(t, "plan")
+		}
+		for range rapid.IntRange(1, 8).Draw(t, "absences") {
+			s.Absences = append(s.Absences, absence{
+				After: time.Duration(rapid.IntRange(0, 300).Draw(t, "away after")) * time.Millisecond,
+				For:   rapid.SampledFrom([]time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, longAbsence}).Draw(t, "away for"),
+			})
+		}
 		return s
 	})
 }

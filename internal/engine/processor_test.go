@@ -23,6 +23,8 @@ type playedCore struct {
 
 	// Guarded by stage.mu.
 	asked map[nodeOf]bool // submitted and not reported
+	// queue has the calls for processors that are away.
+	queue []*orca.Call
 	ended bool
 }
 
@@ -35,6 +37,16 @@ func (c *playedCore) Submit(call *orca.Call) {
 		return
 	}
 	st.broken = append(st.broken, c.checkCall(call)...)
+	if st.away[call.Processor] {
+		c.queue = append(c.queue, call)
+		return
+	}
+	c.carryOut(call)
+}
+
+// carryOut makes requests of a call. The lock is held.
+func (c *playedCore) carryOut(call *orca.Call) {
+	st := c.stage
 	rest := call.Algorithms
 	for len(rest) > 0 {
 		n := len(rest)
@@ -47,8 +59,37 @@ func (c *playedCore) Submit(call *orca.Call) {
 	}
 }
 
-// Withdraw does nothing: every call is under way.
-func (c *playedCore) Withdraw(string, orca.Position, func(orca.AlgorithmID) bool) {}
+// Withdraw finds only calls for processors that are away: every other one is under way.
+func (c *playedCore) Withdraw(processor string, p orca.Position, gone func(orca.AlgorithmID) bool) (taken []orca.AlgorithmID) {
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	for _, call := range c.queue {
+		if call.Processor != processor || call.Position != p {
+			continue
+		}
+		call.Algorithms = slices.DeleteFunc(call.Algorithms, func(a orca.CalledAlgorithm) bool {
+			if gone(a.ID) {
+				taken = append(taken, a.ID)
+				delete(c.asked, nodeOf{p, a.ID})
+			}
+			return gone(a.ID)
+		})
+	}
+	c.queue = slices.DeleteFunc(c.queue, func(call *orca.Call) bool { return len(call.Algorithms) == 0 })
+	return taken
+}
+
+// Serving is called by the loop, and at times from within its calls.
+func (c *playedCore) Serving(id orca.AlgorithmID) orca.InstanceState {
+	c.stage.mu.Lock()
+	defer c.stage.mu.Unlock()
+	if c.stage.away[id.Processor] {
+		return orca.Unreachable
+	}
+	return orca.Serving
+}
+
+func (c *playedCore) Expect(map[string]bool) {}
 
 // checkCall returns the rules that a call breaks.
 func (c *playedCore) checkCall(call *orca.Call) (broken []string) {
@@ -63,7 +104,7 @@ func (c *playedCore) checkCall(call *orca.Call) (broken []string) {
 	if n := len(c.active); n > c.cfg.MaxActiveRuns {
 		rule("%d runs are active, and at most %d may be", n, c.cfg.MaxActiveRuns)
 	}
-	if n := c.stage.openBelow(call.Position); n >= c.cfg.MaxActiveRuns {
+	if n := c.stage.openBelow(call.Position); len(c.stage.Absences) == 0 && n >= c.cfg.MaxActiveRuns {
 		rule("active before %d unfinished runs of lower positions", n)
 	}
 	for _, a := range call.Algorithms {

@@ -52,6 +52,7 @@ func (e *Engine) skipRetired() {
 	for _, p := range slices.Sorted(maps.Keys(e.active)) {
 		e.takeRetired(e.active[p])
 	}
+	e.lookAtLots()
 	if next != orca.MaxTime {
 		t.timer = time.AfterFunc(time.Duration(next-now), func() { e.inbox.post(e.skipRetired) })
 	}

@@ -118,6 +118,14 @@ func revisedRunOf(r orca.Revision, stored orca.Window, h orca.PlanHash, a orca.A
 	}
 }
 
+// lot is the one in which the run is parked from the start, if any.
+func (x *emit) lot() *orca.Lot {
+	if x.revision != nil {
+		return nil
+	}
+	return x.emission.Lot
+}
+
 // begun returns what is settled from the start, and the state that this leaves the run in.
 func (x *emit) begun() ([]orca.Outcome, orca.RunState) {
 	if x.revision != nil {

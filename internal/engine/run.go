@@ -24,6 +24,10 @@ type run struct {
 	ready   []int
 	touched bool // it is in Engine.touched
 
+	// parking: the ledger has been asked to make it a row again. suspected: it is in parking.suspects.
+	parking, suspected bool
+	lot                orca.LotHash // that its row is in, if any
+
 	// row: it is not active, and in memory only until what is taken out of it is durable.
 	row         bool
 	withdrawals []withdrawn
@@ -58,6 +62,8 @@ type node struct {
 	alone bool
 	// lost: an instance broke down while it had this node.
 	lost bool
+	// begun: an instance had taken it when it was to be taken back.
+	begun bool
 	// attempts that were counted.
 	attempts int
 	// unbuilt counts the requests in a row whose inputs could not be put together.
@@ -74,7 +80,7 @@ type node struct {
 
 func newRun(o orca.OpenRun, p *plan.Plan) *run {
 	r := &run{
-		position: o.Position, input: o.Input, stored: o.Stored, plan: p, progress: plan.NewProgress(p),
+		position: o.Position, lot: o.Lot, input: o.Input, stored: o.Stored, plan: p, progress: plan.NewProgress(p),
 		nodes: make([]node, len(p.Nodes)), kinds: make([]orca.OutcomeKind, len(p.Nodes)), undecided: len(p.Nodes),
 	}
 	for i := range p.Nodes {
@@ -85,6 +91,12 @@ func newRun(o orca.OpenRun, p *plan.Plan) *run {
 			r.nodes[i].phase, r.kinds[i] = settled, out.Kind
 			r.undecided--
 			r.progress.Settle(i, out.Kind)
+		}
+	}
+	for _, t := range o.Tries {
+		if i, ok := p.Index(t.Algorithm); ok {
+			n := &r.nodes[i]
+			n.attempts, n.sent, n.alone, n.lost = t.Attempts, t.Sent, t.Alone, t.Lost
 		}
 	}
 	return r
@@ -172,7 +184,7 @@ func (r *run) together(nodes, group []int) []int {
 		}
 	}
 	for _, i := range group {
-		r.nodes[i].phase = submitted
+		r.nodes[i].phase, r.nodes[i].begun = submitted, false
 	}
 	return group
 }

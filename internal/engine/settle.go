@@ -146,10 +146,20 @@ func (e *Engine) release(r *run, i int) {
 
 func (e *Engine) finish(r *run) {
 	e.stats.open.Add(-1)
-	if !r.row {
-		delete(e.active, r.position)
-		e.stats.active.Add(-1)
+	switch {
+	case r.row:
+		e.leaves(r.lot)
+	case e.admission.loading:
+		e.parking.late = append(e.parking.late, func() { e.leave(r) })
+	default:
+		e.leave(r)
 	}
+}
+
+// leave gives up a run's place in memory.
+func (e *Engine) leave(r *run) {
+	delete(e.active, r.position)
+	e.stats.active.Add(-1)
 }
 
 // weight of a result in the budget of unsettled bytes; one larger than the whole budget takes all of it.

@@ -30,7 +30,47 @@ type stage struct {
 	// breakage counts how often a processor broke with a node.
 	breakage map[nodeOf]int
 	core     *playedCore
+	away     map[string]bool // processors
 	over     bool
+}
+
+// leave has a processor be away at times.
+func (st *stage) leave() {
+	for _, a := range st.Absences {
+		time.Sleep(a.After)
+		st.setAway(true)
+		time.Sleep(a.For)
+		if a.For == longAbsence {
+			st.checkOthers()
+		}
+		st.setAway(false)
+	}
+}
+
+func (st *stage) setAway(away bool) {
+	st.mu.Lock()
+	c := st.core
+	st.away[absent] = away
+	if !away {
+		slices.SortFunc(c.queue, func(a, b *orca.Call) int { return int(a.Position - b.Position) })
+		for _, call := range c.queue {
+			c.carryOut(call)
+		}
+		c.queue = nil
+	}
+	st.mu.Unlock()
+	c.Served()
+}
+
+// checkOthers makes sure that an absence that was long held back only those that need the processor.
+func (st *stage) checkOthers() {
+	for p := orca.Position(1); int(p) <= len(st.ledger.runs); p++ {
+		r := st.ledger.run(p)
+		needs := slices.ContainsFunc(st.planOf(r).Nodes, func(n plan.Node) bool { return n.Algorithm.ID.Processor == absent })
+		if !needs && r.State == orca.RunOpen {
+			st.rule("run %d is held back by a processor that it does not need", p)
+		}
+	}
 }
 
 type nodeOf struct {
@@ -69,7 +109,7 @@ func (d *dice) fault() bool {
 // play plays a scenario to its end, and returns the rules that were broken.
 func play(t testing.TB, s scenario) []string {
 	st := &stage{
-		scenario: s, t: t, ledger: newLedger(), done: make(chan struct{}), breakage: map[nodeOf]int{},
+		scenario: s, t: t, ledger: newLedger(), done: make(chan struct{}), breakage: map[nodeOf]int{}, away: map[string]bool{},
 		dice: dice{random: rand.New(rand.NewPCG(s.Seed, 0)), faults: s.Faults},
 	}
 	finished := 0
@@ -85,6 +125,9 @@ func play(t testing.TB, s scenario) []string {
 	var emitters sync.WaitGroup
 	for i, e := range s.Emits {
 		emitters.Go(func() { st.emit(i, e) })
+	}
+	if len(s.Absences) > 0 {
+		emitters.Go(st.leave)
 	}
 	for _, end := range s.Ends {
 		time.Sleep(end.After)

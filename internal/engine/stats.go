@@ -9,6 +9,7 @@ import (
 // counters are written by the loop and read by anyone.
 type counters struct {
 	accepted, open, active atomic.Int64
+	parked                 atomic.Int64 // rows in lots
 	held                   atomic.Int64 // bytes of results kept for dependents
 	outcomes               [orca.Cancelled + 1]atomic.Int64
 }
@@ -19,7 +20,7 @@ func (c *counters) outcome(k orca.OutcomeKind) { c.outcomes[k].Add(1) }
 func (e *Engine) Stats() orca.RunStats {
 	s := orca.RunStats{
 		Accepted: e.stats.accepted.Load(), Open: e.stats.open.Load(), Active: e.stats.active.Load(),
-		HeldBytes: e.stats.held.Load(), Outcomes: map[orca.OutcomeKind]int64{},
+		Parked: e.stats.parked.Load(), HeldBytes: e.stats.held.Load(), Outcomes: map[orca.OutcomeKind]int64{},
 	}
 	for k := orca.Succeeded; k <= orca.Cancelled; k++ {
 		s.Outcomes[k] = e.stats.outcomes[k].Load()

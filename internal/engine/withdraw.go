@@ -180,8 +180,9 @@ func (e *Engine) walk(ctx context.Context, loads *sync.WaitGroup) {
 	w := e.withdrawals[next]
 	a.loading = true
 	a.dropTail() // so that whatever a load does later, none of its runs starts as it was before
-	l := &load{after: max(w.first-1, w.walked, a.admitted), newest: a.newest}
-	l.limit = int(min(pageSize, w.last-l.after))
+	after := max(w.first-1, e.reached(w))
+	l := &load{newest: a.newest, limit: int(min(pageSize, w.last-after))}
+	l.read = func(ctx context.Context) ([]orca.OpenRun, error) { return e.cfg.Ledger.OpenRuns(ctx, after, l.limit) }
 	loads.Go(func() {
 		if e.load(ctx, l) {
 			e.inbox.post(func() { e.looked(w, l) })
@@ -190,7 +191,15 @@ func (e *Engine) walk(ctx context.Context, loads *sync.WaitGroup) {
 }
 
 // allActive reports whether no row is left to be looked at: what is unfinished is in memory.
-func (e *Engine) allActive(w *withdrawal) bool { return max(w.walked, e.admission.admitted) >= w.last }
+func (e *Engine) allActive(w *withdrawal) bool { return e.reached(w) >= w.last }
+
+// reached is the position up to which no row is left to be looked at.
+func (e *Engine) reached(w *withdrawal) orca.Position {
+	if len(e.parking.lots) > 0 {
+		return w.walked
+	}
+	return max(w.walked, e.admission.admitted)
+}
 
 // looked takes the nodes of the rows of one page.
 func (e *Engine) looked(w *withdrawal, l *load) {
@@ -200,6 +209,9 @@ func (e *Engine) looked(w *withdrawal, l *load) {
 	}
 	e.page = 1 // itself
 	for _, r := range l.runs {
+		if e.active[r.position] != nil {
+			continue // it was taken at once, or as it started
+		}
 		r.row = true
 		if e.take(w, r) {
 			e.page++
@@ -212,6 +224,7 @@ func (e *Engine) looked(w *withdrawal, l *load) {
 func (e *Engine) pageSettled() {
 	if e.page--; e.page == 0 {
 		e.admission.loading = false
+		e.loadEnded()
 		e.startTail()
 	}
 }

@@ -54,6 +54,8 @@ type Config struct {
 	MaxMessageSize int
 	// OmitLegacyFields leaves the deprecated request fields out; default false.
 	OmitLegacyFields bool
+	// OnChange is told that Serving may say something else now, of any algorithm. It must not block, nor call the fleet.
+	OnChange func()
 	// DialOptions are added to those of every connection.
 	DialOptions []grpc.DialOption
 }
@@ -97,6 +99,12 @@ type Fleet struct {
 // New returns a fleet without instances that does nothing until Run.
 func New(cfg Config) *Fleet {
 	return &Fleet{cfg: cfg.withDefaults(), execs: newExecIDs(), pools: map[string]*pool{}, wake: make(chan struct{}, 1)}
+}
+
+func (f *Fleet) changed() {
+	if f.cfg.OnChange != nil {
+		f.cfg.OnChange()
+	}
 }
 
 // Run serves until ctx is cancelled, which also cancels the requests under way, and returns when nothing of the fleet

@@ -69,7 +69,7 @@ func (in *instance) take(a orca.Instance) {
 func (in *instance) forgive() {
 	in.registrations++
 	in.denied = nil
-	in.pool.announcements++
+	in.pool.announced()
 	in.limit, in.calm = in.pool.fleet.cfg.MaxInFlight, 0
 	in.releaseReserved()
 	// The connection's backoff is short enough to be waited for; setting it back races with a dial in grpc-go.
@@ -110,6 +110,9 @@ func (in *instance) setState(s orca.InstanceState, reason string) bool {
 	if s != orca.Serving {
 		in.releaseReserved()
 	}
+	if changed {
+		in.pool.fleet.changed()
+	}
 	return changed
 }
 
@@ -139,7 +142,7 @@ func (in *instance) deny(algorithms []orca.CalledAlgorithm) {
 		in.denied[a.ID] = true
 	}
 	in.releaseReserved()
-	in.pool.announcements++
+	in.pool.announced()
 }
 
 // rank says how well it suits the algorithms. The pool's lock is held.

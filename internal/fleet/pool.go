@@ -25,6 +25,7 @@ type pool struct {
 	started   []*instance          // to be watched by run; bounded by the instances announced
 	// announcements counts the changes of what instances run. Candidates of lines are as of one of them.
 	announcements uint64
+	expected      bool   // work waits for this processor outside of the fleet
 	begun         uint64 // requests, for taking turns between equals
 }
 
@@ -104,9 +105,15 @@ func (p *pool) sync(announced []orca.Instance) {
 		in.retire()
 	}
 	p.started = slices.DeleteFunc(p.started, func(in *instance) bool { return in.state == retired })
-	p.announcements++
+	p.announced()
 	p.mu.Unlock()
 	token(p.wake)
+}
+
+// announced takes note that what instances run has changed. The lock is held.
+func (p *pool) announced() {
+	p.announcements++
+	p.fleet.changed()
 }
 
 // next takes the request that is to begin now, or returns nil.
@@ -258,7 +265,7 @@ func (p *pool) later(pt *part) {
 func (p *pool) waiting() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.queue.len > 0
+	return p.queue.len > 0 || p.expected
 }
 
 func (p *pool) status() orca.ProcessorStatus {

@@ -73,14 +73,16 @@ type Backlog struct {
 	Open int64
 	// Newest is the highest position ever given; zero in an empty ledger.
 	Newest Position
+	// Lots are those in which some of the open runs are parked, in no order.
+	Lots []LotSize
 }
 
 // RunStats is how the runs of a core stand.
 type RunStats struct {
 	// Accepted windows since the start of this core.
 	Accepted int64
-	// Open runs in all, of which Active are in memory.
-	Open, Active int64
+	// Open runs in all, of which Active are in memory and Parked wait, as rows, for processors that take no work.
+	Open, Active, Parked int64
 	// HeldBytes is the size of the results kept in memory for dependents.
 	HeldBytes int64
 	// Outcomes since the start of this core, by kind.

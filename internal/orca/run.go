@@ -185,4 +185,8 @@ type OpenRun struct {
 	Stored Window
 	// Outcomes are those already durable, without the bytes of their results.
 	Outcomes []Outcome
+	// Lot that the run was parked in when it was last in no core's memory; the zero value when in none.
+	Lot LotHash
+	// Tries are what was known of open nodes when it was parked.
+	Tries []Tries
 }

@@ -60,6 +60,8 @@ type Emission struct {
 	Outcomes []Outcome
 	// End is the run's state when it has nothing to do, else RunOpen.
 	End RunState
+	// Lot in which the run is parked from the start; nil when it can go on, or is finished.
+	Lot *Lot
 }
 
 // Accepted says where an emission or a revision went.

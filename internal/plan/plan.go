@@ -27,6 +27,7 @@ type Plan struct {
 	definitions []orca.DefinitionHash // by node
 	runtimes    []string              // by node
 	content     func() *orca.PlanContent
+	begin       func() *orca.Lot
 }
 
 // Node is one algorithm of the plan. All indices are places in Plan.Nodes.
@@ -88,6 +89,23 @@ func (p *Plan) Index(id orca.AlgorithmID) (int, bool) {
 
 // Definition returns the hash of a node's definition, for finding instances that announced exactly this.
 func (p *Plan) Definition(node int) orca.DefinitionHash { return p.definitions[node] }
+
+// Begin returns the lot of a run that has just begun: it waits for the algorithms that need nothing in the run. It is nil
+// when no node can run.
+func (p *Plan) Begin() *orca.Lot { return p.begin() }
+
+func (p *Plan) lot() *orca.Lot {
+	var first []orca.AlgorithmID
+	for i := range p.Nodes {
+		if n := &p.Nodes[i]; len(n.Needs) == 0 && n.Blocked == "" {
+			first = append(first, n.Algorithm.ID)
+		}
+	}
+	if len(first) == 0 {
+		return nil
+	}
+	return orca.NewLot(first)
+}
 
 // Runtime returns the runtime that is preferred for a node: what the first of its dependents that says one wrote in its
 // dependency. Empty when none does.
@@ -223,6 +241,7 @@ func assemble(t orca.WindowTypeID, ordered []orca.Algorithm, foreign map[orca.Al
 			p.Nodes[j].Dependents = append(p.Nodes[j].Dependents, i)
 		}
 	}
+	p.begin = sync.OnceValue(p.lot)
 	return p, nil
 }
 

@@ -23,7 +23,7 @@ type consoleService struct {
 	ids ids
 }
 
-func (s *consoleService) ListProcessors(_ context.Context, msg *pb.ListProcessorsRequest) (*pb.ListProcessorsResponse, error) {
+func (s *consoleService) ListProcessors(ctx context.Context, msg *pb.ListProcessorsRequest) (*pb.ListProcessorsResponse, error) {
 	after, err := readToken[string](msg.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -31,6 +31,15 @@ func (s *consoleService) ListProcessors(_ context.Context, msg *pb.ListProcessor
 	live := map[string]orca.ProcessorStatus{}
 	for _, p := range s.cfg.Fleet.Status() {
 		live[p.Name] = p
+	}
+	parked, err := s.cfg.Engine.Parked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for name, work := range parked {
+		p := live[name]
+		p.Queued += int(work.Runs)
+		live[name] = p
 	}
 	snapshot := s.cfg.Registry.Snapshot()
 	page, next := pageOf(snapshot.Processors(), msg.GetPageSize(), func(p orca.Processor) bool { return p.Name > after })
@@ -112,21 +121,39 @@ func typeFilter(name, version string) (func(orca.WindowTypeID) bool, error) {
 	}, nil
 }
 
-func (s *consoleService) GetStatus(_ context.Context, _ *pb.GetStatusRequest) (*pb.GetStatusResponse, error) {
+func (s *consoleService) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*pb.GetStatusResponse, error) {
 	stats := s.cfg.Engine.Stats()
 	out := &pb.GetStatusResponse{
 		Version: s.cfg.Version, StartedAt: timestamppb.New(s.cfg.StartedAt), Store: s.cfg.Store,
-		Pending: max(0, stats.Open-stats.Active), Active: stats.Active,
+		Pending: max(0, stats.Open-stats.Active-stats.Parked), Active: stats.Active, Parked: stats.Parked,
+	}
+	parked, err := s.cfg.Engine.Parked(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.cfg.Ready(); err != nil {
 		out.NotReady = err.Error()
 	}
 	for _, p := range s.cfg.Fleet.Status() {
-		if p.Queued > 0 && !serves(p) {
-			out.Waiting = append(out.Waiting, &pb.Waiting{Processor: p.Name, Runs: int64(p.Queued), Oldest: int64(p.Oldest)})
+		w := waitingFor(p, parked[p.Name])
+		if w.Runs > 0 {
+			out.Waiting = append(out.Waiting, &pb.Waiting{Processor: p.Name, Runs: w.Runs, Oldest: int64(w.Oldest)})
 		}
 	}
 	return out, nil
+}
+
+// waitingFor returns what waits for a processor that does not take it: rows, and what is in memory if no instance takes
+// work at all.
+func waitingFor(p orca.ProcessorStatus, parked orca.ParkedWork) orca.ParkedWork {
+	if p.Queued == 0 || serves(p) {
+		return parked
+	}
+	if parked.Runs == 0 || p.Oldest < parked.Oldest {
+		parked.Oldest = p.Oldest
+	}
+	parked.Runs += int64(p.Queued)
+	return parked
 }
 
 // serves reports whether any instance takes work.

@@ -44,6 +44,8 @@ type Engine interface {
 	ForgetProcessor(ctx context.Context, name string) (runs int64, err error)
 	Watch(p orca.Position) (changed <-chan struct{}, stop func())
 	Stats() orca.RunStats
+	// Parked returns, by processor, what waits for it as rows.
+	Parked(ctx context.Context) (map[string]orca.ParkedWork, error)
 }
 
 // Ledger is read for people.

@@ -74,7 +74,7 @@ func (tx *batchTx) accept(ctx context.Context, e *orca.Emission) (orca.Accepted,
 	return orca.Accepted{Window: position, Position: position, Status: e.Status}, nil
 }
 
-// insertRun writes the window, its first run and, when that has something to do, its pending row.
+// insertRun writes the window, its first run and, when that has something to do, the row of an open run.
 func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, typ int64) error {
 	plan, err := tx.plan(ctx, e.Plan)
 	if err != nil {
@@ -97,10 +97,7 @@ func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, ty
 	if e.End != orca.RunOpen {
 		return nil
 	}
-	if _, err := tx.stmt.insertPending.exec(ctx, position, nullBlob(e.FullMetadata)); err != nil {
-		return fmt.Errorf("write pending run: %w", err)
-	}
-	return nil
+	return tx.insertOpen(ctx, position, e.Lot, e.FullMetadata)
 }
 
 // settle writes the outcomes that the run does not have yet, and its end.
@@ -125,11 +122,8 @@ func (tx *batchTx) settle(ctx context.Context, s *orca.Settlement) error {
 	if n == 0 {
 		return nil
 	}
-	if _, err := tx.stmt.deletePend.exec(ctx, int64(s.Position)); err != nil {
-		return fmt.Errorf("delete pending run %d: %w", s.Position, err)
-	}
 	tx.finished = true
-	return nil
+	return tx.deleteOpen(ctx, int64(s.Position))
 }
 
 // keysOf returns the integer keys of the outcomes' algorithms.

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/orca-telemetry/orca/internal/orca"
@@ -34,28 +36,25 @@ func windowTargets(w *orca.Window) []any {
 	return []any{&w.Type.Name, &w.Type.Version, &w.From, &w.To, &w.Origin, &w.Metadata}
 }
 
-// OpenRuns returns unfinished runs with positions above after, the lowest first, with their outcomes so far, which
-// are sorted by algorithm and lack the results.
-func (s *Store) OpenRuns(ctx context.Context, after orca.Position, limit int) (runs []orca.OpenRun, err error) {
-	err = s.read(ctx, "read open runs", func(ctx context.Context, tx snapshot) error {
-		if runs, err = tx.pendingRuns(ctx, after, limit); err != nil || len(runs) == 0 {
-			return err
-		}
-		return tx.openOutcomes(ctx, runs)
-	})
-	return runs, err
-}
-
-const pendingQuery = `SELECT ` + runColumns + `, ` + windowColumns + `, pending.metadata
-	FROM pending
-	CROSS JOIN run r ON r.position = pending.position
+// openQuery takes a JSON list of positions.
+const openQuery = `SELECT ` + runColumns + `, ` + windowColumns + `, coalesce(pending.metadata, parked.metadata), lot.hash, parked.tries
+	FROM json_each(?) asked
+	CROSS JOIN run r ON r.position = asked.value
 	CROSS JOIN plan p ON p.id = r.plan
 	CROSS JOIN window w ON w.id = r.window
 	CROSS JOIN window_type t ON t.id = w.type
-	WHERE pending.position > ? ORDER BY pending.position LIMIT +?`
+	LEFT JOIN pending ON pending.position = r.position
+	LEFT JOIN parked ON parked.position = r.position
+	LEFT JOIN lot ON lot.id = parked.lot`
 
-func (tx snapshot) pendingRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error) {
-	rows, err := tx.StmtContext(ctx, tx.reads.pending).QueryContext(ctx, int64(after), max(0, limit))
+func encodePositions(positions []orca.Position) (string, error) {
+	b, err := json.Marshal(positions)
+	return string(b), err
+}
+
+// openRunsAt returns the unfinished runs at the asked positions, in their order.
+func (tx snapshot) openRunsAt(ctx context.Context, asked string) ([]orca.OpenRun, error) {
+	rows, err := tx.StmtContext(ctx, tx.reads.open).QueryContext(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +63,17 @@ func (tx snapshot) pendingRuns(ctx context.Context, after orca.Position, limit i
 	for rows.Next() {
 		var r runScan
 		var open orca.OpenRun
-		var full []byte
-		if err := rows.Scan(slices.Concat(r.targets(), windowTargets(&open.Stored), []any{&full})...); err != nil {
+		var full, lot, tries []byte
+		if err := rows.Scan(slices.Concat(r.targets(), windowTargets(&open.Stored), []any{&full, &lot, &tries})...); err != nil {
 			return nil, err
 		}
 		open.Run, open.Input = r.run(), open.Stored
+		copy(open.Lot[:], lot)
+		if tries != nil {
+			if err := json.Unmarshal(tries, &open.Tries); err != nil {
+				return nil, fmt.Errorf("read the tries of run %d: %w", r.Position, err)
+			}
+		}
 		if full != nil {
 			open.Input.Metadata = full
 		}
@@ -77,15 +82,16 @@ func (tx snapshot) pendingRuns(ctx context.Context, after orca.Position, limit i
 	return runs, rows.Err()
 }
 
+// openOutcomesQuery takes a JSON list of positions.
 const openOutcomesQuery = `SELECT ` + outcomeColumns + `
-	FROM pending
-	CROSS JOIN outcome o ON o.position = pending.position
+	FROM json_each(?) asked
+	CROSS JOIN outcome o ON o.position = asked.value
 	CROSS JOIN algorithm a ON a.id = o.algorithm
-	WHERE pending.position BETWEEN ? AND ? ORDER BY pending.position, a.processor, a.name, a.version`
+	ORDER BY o.position, a.processor, a.name, a.version`
 
-// openOutcomes adds their outcomes to runs, which are in the order of positions without an open run left out between.
-func (tx snapshot) openOutcomes(ctx context.Context, runs []orca.OpenRun) error {
-	rows, err := tx.StmtContext(ctx, tx.reads.outcomes).QueryContext(ctx, int64(runs[0].Position), int64(runs[len(runs)-1].Position))
+// openOutcomes adds their outcomes to runs, which are those at the asked positions, ascending.
+func (tx snapshot) openOutcomes(ctx context.Context, asked string, runs []orca.OpenRun) error {
+	rows, err := tx.StmtContext(ctx, tx.reads.outcomes).QueryContext(ctx, asked)
 	if err != nil {
 		return err
 	}

@@ -8,13 +8,15 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// request is one emission, revision or settlement on its way into the ledger, with whom to tell.
+// request is one emission, revision, settlement or parking on its way into the ledger, with whom to tell.
 type request struct {
 	emission   *orca.Emission
 	revision   *orca.Revision
 	settlement *orca.Settlement
+	parking    *orca.Parking
 	accepted   func(orca.Accepted, error)
 	settled    func(error)
+	parked     func(bool, error)
 	// size is the payload in bytes.
 	size int
 	// refused: it was too much for the queue, and only waits to be told so.
@@ -22,11 +24,14 @@ type request struct {
 }
 
 func (r *request) fail(err error) {
-	if r.accepted != nil {
+	switch {
+	case r.accepted != nil:
 		r.accepted(orca.Accepted{}, err)
-		return
+	case r.parked != nil:
+		r.parked(false, err)
+	default:
+		r.settled(err)
 	}
-	r.settled(err)
 }
 
 // queue holds what waits for the writer. Its length is bounded by its producers: the engine bounds the emits that are

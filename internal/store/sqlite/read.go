@@ -19,7 +19,8 @@ type snapshot struct {
 
 // readStatements are the queries that the engine asks often, compiled once per connection.
 type readStatements struct {
-	plan, result, pending, outcomes                                         *sql.Stmt
+	plan, result                                                            *sql.Stmt
+	free, inLot, parked, open, outcomes                                     *sql.Stmt
 	past, keyedPast, wholePast, comparedPast, pastType, pastRows, laterRows *sql.Stmt
 }
 
@@ -27,7 +28,10 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	for field, query := range map[**sql.Stmt]string{
 		&r.plan:     planQuery,
 		&r.result:   resultQuery,
-		&r.pending:  pendingQuery,
+		&r.free:     freeQuery,
+		&r.inLot:    inLotQuery,
+		&r.parked:   parkedQuery,
+		&r.open:     openQuery,
 		&r.outcomes: openOutcomesQuery,
 
 		&r.past:         pastQuery,
@@ -138,15 +142,6 @@ func (s *Store) Plan(ctx context.Context, hash orca.PlanHash) (content []byte, e
 		return err
 	})
 	return content, err
-}
-
-// Backlog counts the unfinished runs.
-func (s *Store) Backlog(ctx context.Context) (b orca.Backlog, err error) {
-	err = s.within(ctx, "count the backlog", func(ctx context.Context) error {
-		return s.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM pending), (SELECT coalesce(max(position), 0) FROM run)`).
-			Scan(&b.Open, &b.Newest)
-	})
-	return b, err
 }
 
 const (

@@ -92,7 +92,7 @@ func (tx *batchTx) checkKept(ctx context.Context, r *orca.Revision, algorithms [
 	return nil
 }
 
-// insertRevision writes the run and, when it has something to do, its pending row.
+// insertRevision writes the run and, when it has something to do, its row of an open run.
 func (tx *batchTx) insertRevision(ctx context.Context, r *orca.Revision, position int64, from base) error {
 	var finished driver.Value
 	if r.End != orca.RunOpen {
@@ -105,10 +105,7 @@ func (tx *batchTx) insertRevision(ctx context.Context, r *orca.Revision, positio
 	if r.End != orca.RunOpen {
 		return nil
 	}
-	if _, err := tx.stmt.insertPending.exec(ctx, position, nullBlob(r.FullMetadata)); err != nil {
-		return fmt.Errorf("write pending run: %w", err)
-	}
-	return nil
+	return tx.insertOpen(ctx, position, nil, r.FullMetadata)
 }
 
 // insertStart writes what is settled from the start.

@@ -36,6 +36,7 @@ func (s *Store) Serve(ctx context.Context) error {
 // answer is what became of a request.
 type answer struct {
 	accepted orca.Accepted
+	parked   bool
 	err      error
 }
 
@@ -45,6 +46,8 @@ func (a *answer) tell(r *request) {
 		r.fail(a.err)
 	case r.accepted != nil:
 		r.accepted(a.accepted, nil)
+	case r.parked != nil:
+		r.parked(a.parked, nil)
 	default:
 		r.settled(nil)
 	}
@@ -137,7 +140,8 @@ func (tx *batchTx) applyAlone(ctx context.Context, r *request) (answer, error) {
 	a, err := tx.apply(ctx, r)
 	if errors.Is(err, errRedo) {
 		_, err = tx.stmt.rollbackTo.exec(ctx)
-		clear(tx.plans) // the plan may be gone too
+		clear(tx.plans) // the plan may be gone too, or the lot
+		clear(tx.lots)
 	}
 	if err != nil {
 		return answer{}, err
@@ -156,6 +160,8 @@ func (tx *batchTx) dispatch(ctx context.Context, r *request) (a answer) {
 		a.accepted, a.err = tx.accept(ctx, r.emission)
 	case r.revision != nil:
 		a.accepted, a.err = tx.revise(ctx, r.revision)
+	case r.parking != nil:
+		a.parked, a.err = tx.park(ctx, r.parking)
 	default:
 		a.err = tx.settle(ctx, r.settlement)
 	}

@@ -11,6 +11,8 @@ type statements struct {
 	planID, insertPlan, insertNode, lower  *stmt
 	insertWindow, insertRun, insertPending *stmt
 	insertOutcome, finishRun, deletePend   *stmt
+	insertParked, deleteParked             *stmt
+	parkRun, reparkRun, lotID, insertLot   *stmt
 	insertKey, findKey, deleteKey, expire  *stmt
 	newestRun, hasSucceeded, keepOutcome   *stmt
 	savepoint, release, rollbackTo         *stmt
@@ -28,6 +30,13 @@ func (s *statements) list() map[**stmt]string {
 		&s.insertRun: `INSERT INTO run (position, window, revision, kind, plan, state, accepted_at, finished_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		&s.insertPending: `INSERT INTO pending (position, metadata) VALUES (?, ?)`,
+		&s.insertParked:  `INSERT INTO parked (position, lot, metadata) VALUES (?, ?, ?)`,
+		&s.deleteParked:  `DELETE FROM parked WHERE position = ?`,
+		&s.parkRun: `INSERT INTO parked (lot, tries, position, metadata)
+			SELECT ?, ?, position, metadata FROM pending WHERE position = ?`,
+		&s.reparkRun: `UPDATE parked SET lot = ?, tries = ? WHERE position = ?`,
+		&s.lotID:     `SELECT id FROM lot WHERE hash = ?`,
+		&s.insertLot: `INSERT INTO lot (hash, algorithms) VALUES (?, ?) RETURNING id`,
 		&s.insertOutcome: `INSERT INTO outcome (position, algorithm, kind, attempts, settled_at, produced_at, reason,
 				result_status, result_type, result_timestamp, result_value, result_json, result_error, result)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

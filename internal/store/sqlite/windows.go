@@ -149,7 +149,7 @@ func windowCondition(q orca.WindowQuery, typeColumn string) condition {
 	c = c.join(newestJoin).and("r.state = ?", int64(q.State))
 	switch q.State {
 	case orca.RunOpen:
-		c = c.and("w.id IN (SELECT window FROM run WHERE position IN (SELECT position FROM pending))")
+		c = c.and("w.id IN (SELECT window FROM run WHERE position IN (SELECT position FROM pending UNION ALL SELECT position FROM parked))")
 	case orca.RunFailed, orca.RunIncomplete, orca.RunCancelled:
 		// The first term is that of the partial index.
 		c = c.and("w.id IN (SELECT window FROM run WHERE state > 1 AND state = ?)", int64(q.State))

@@ -26,8 +26,9 @@ type writer struct {
 
 	// last is the highest position ever given.
 	last orca.Position
-	// plans, types and algorithms are the integer keys of what is committed.
+	// plans, lots, types and algorithms are the integer keys of what is committed.
 	plans      map[orca.PlanHash]int64
+	lots       map[orca.LotHash]int64
 	types      map[orca.WindowTypeID]int64
 	algorithms map[orca.AlgorithmID]int64
 	// earliest is, by plan, a time_to that is in table earliest for all of the plan's nodes, or something lower.
@@ -86,7 +87,9 @@ func (w *writer) load(ctx context.Context) error {
 		return fmt.Errorf("read the last position: %w", err)
 	}
 	w.last = orca.Position(row[0].(int64))
-	w.plans, w.earliest = make(map[orca.PlanHash]int64), make(map[int64]orca.Time) // looked up when first used
+	// All are looked up when first used.
+	w.plans, w.lots = make(map[orca.PlanHash]int64), make(map[orca.LotHash]int64)
+	w.earliest = make(map[int64]orca.Time)
 	return w.loadKeys(ctx)
 }
 
@@ -123,12 +126,13 @@ type batchTx struct {
 	ttl   int64
 	last  orca.Position
 	plans map[orca.PlanHash]int64
+	lots  map[orca.LotHash]int64
 	// earliest is what is lower than the writer's, and not written yet.
 	earliest map[int64]orca.Time
 	// clock is the newest AcceptedAt of emissions with a key; keys is how many keys were written.
 	clock orca.Time
 	keys  int
-	// finished: a run lost its pending row.
+	// finished: a run lost its row of an open one.
 	finished bool
 }
 
@@ -137,13 +141,14 @@ func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{},
-		earliest: map[int64]orca.Time{}}, nil
+		lots: map[orca.LotHash]int64{}, earliest: map[int64]orca.Time{}}, nil
 }
 
 // keep makes the additions of a committed transaction the writer's own.
 func (tx *batchTx) keep() {
 	tx.writer.last = tx.last
 	maps.Copy(tx.writer.plans, tx.plans)
+	maps.Copy(tx.writer.lots, tx.lots)
 	maps.Copy(tx.writer.earliest, tx.earliest)
 }
 

@@ -21,6 +21,8 @@ type modelRun struct {
 	emission orca.Emission
 	run      orca.Run
 	outcomes []orca.Outcome
+	lot      *orca.Lot
+	tries    []orca.Tries
 }
 
 type modelKey struct {
@@ -55,7 +57,7 @@ func (m *model) accept(e orca.Emission) verdict {
 		return verdict{Kind: refused}
 	}
 	position := orca.Position(len(m.runs) + 1)
-	r := modelRun{emission: e, run: runOf(e, position)}
+	r := modelRun{emission: e, run: runOf(e, position), lot: e.Lot}
 	r.add(e.Outcomes)
 	m.runs = append(m.runs, r)
 	answer := orca.Accepted{Window: position, Position: position, Status: e.Status}
@@ -163,7 +165,10 @@ func (m *model) openRuns() []orca.OpenRun {
 			continue
 		}
 		o := openOf(r.emission, r.run.Position)
-		o.Run, o.Outcomes = r.run, nil
+		o.Run, o.Outcomes, o.Tries = r.run, nil, r.tries
+		if r.lot != nil {
+			o.Lot = r.lot.Hash
+		}
 		for _, outcome := range r.outcomes {
 			o.Outcomes = append(o.Outcomes, durable(outcome, r.run.Position, false))
 		}

@@ -43,7 +43,7 @@ func (p *property) write(t *rapid.T) {
 	for i := range n {
 		all.Add(1)
 		accepted := func(a orca.Accepted, err error) { got[i] = verdict{a, kindOf(err)}; all.Done() }
-		switch rapid.SampledFrom([]string{"emit", "emit", "revise", "settle", "settle"}).Draw(t, "what") {
+		switch rapid.SampledFrom([]string{"emit", "emit", "revise", "settle", "settle", "park"}).Draw(t, "what") {
 		case "emit":
 			e := p.emission(t)
 			want[i] = p.model.accept(e)
@@ -52,6 +52,13 @@ func (p *property) write(t *rapid.T) {
 			r := p.revision(t)
 			want[i] = p.model.revise(r)
 			p.ledger.Revise(r, accepted)
+		case "park":
+			parking := p.parking(t)
+			want[i] = verdict{Accepted: orca.Accepted{Replayed: p.model.park(parking)}} // its only answer
+			p.ledger.Park(parking, func(parked bool, err error) {
+				got[i] = verdict{orca.Accepted{Replayed: parked}, kindOf(err)}
+				all.Done()
+			})
 		case "settle":
 			s := p.settlement(t)
 			want[i] = p.model.settle(s)
@@ -90,7 +97,7 @@ func (p *property) emission(t *rapid.T) orca.Emission {
 	}
 	e.Plan = planOf(rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "plan"))
 	e.Status = orca.EmitStatus(rapid.IntRange(0, 2).Draw(t, "status"))
-	e.Outcomes = p.outcomes(t)
+	e.Outcomes, e.Lot = p.outcomes(t), drawLot(t)
 	e.End = orca.RunState(rapid.IntRange(0, 4).Draw(t, "end"))
 	return e
 }
@@ -170,8 +177,8 @@ func (p *property) compare(t *rapid.T) {
 	l, m := p.ledger, &p.model
 	open := m.openRuns()
 	check(t, "open runs", l.openRuns(), open)
-	check(t, "backlog", must[orca.Backlog](t)(l.Backlog(t.Context())),
-		orca.Backlog{Open: int64(len(open)), Newest: orca.Position(len(m.runs))})
+	check(t, "backlog", l.backlog(), m.backlog())
+	p.compareNext(t)
 	q := p.windowQuery(t)
 	check(t, "windows", must[[]orca.WindowRecord](t)(l.Windows(t.Context(), q)), m.windows(q))
 	check(t, "count", must[int64](t)(l.CountWindows(t.Context(), q)), int64(len(m.selected(q))))

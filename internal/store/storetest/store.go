@@ -30,6 +30,12 @@ type Store interface {
 	// outcomes of one node the first stays, and a finished run keeps its end: neither is an error.
 	Settle(s orca.Settlement, done func(error))
 
+	// Park moves an unfinished run into a lot, from another one too, and tells whether it did; done is called as for
+	// Accept.
+	Park(p orca.Parking, done func(parked bool, err error))
+	// NextRuns returns the unfinished runs of the lowest positions of all sources, as OpenRuns does.
+	NextRuns(ctx context.Context, sources []orca.OpenSource, limit int) ([]orca.OpenRun, error)
+
 	// OpenRuns returns unfinished runs above the position after, ascending, with their outcomes, which are sorted by
 	// algorithm and lack the results.
 	OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error)

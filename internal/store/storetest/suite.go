@@ -27,7 +27,7 @@ type Opener func(context.Context) (Service, error)
 // Run runs the whole suite. fresh makes an empty database of its own for a test, and cleans up after it.
 func Run(t *testing.T, fresh func(testing.TB) Opener) {
 	for _, group := range []map[string]func(*testing.T, Opener){
-		registryTests, acceptTests, keyTests, settleTests, reviseTests, readTests, pagingTests, pastTests, lifeTests,
+		registryTests, acceptTests, keyTests, settleTests, reviseTests, readTests, pagingTests, pastTests, parkingTests, lifeTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

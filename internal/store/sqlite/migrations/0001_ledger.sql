@@ -122,6 +122,23 @@ CREATE TABLE pending (
     metadata BLOB                            -- with the fields that are not stored; NULL when the type has none
 ) STRICT;
 
+-- Unfinished too, and waiting for algorithms that no instance took when it was parked: a row is here instead of in
+-- pending, so that those who look for runs that can go on do not pass over it.
+CREATE TABLE parked (
+    position INTEGER PRIMARY KEY REFERENCES run (position),
+    lot INTEGER NOT NULL REFERENCES lot (id),
+    metadata BLOB,                           -- as in pending
+    tries TEXT                               -- JSON, see orca.Tries; NULL when there were none
+) STRICT;
+CREATE INDEX parked_lot ON parked (lot, position);
+
+-- Lots by content: parked runs wait for any of the algorithms of theirs.
+CREATE TABLE lot (
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    algorithms TEXT NOT NULL                 -- JSON list of algorithm ids
+) STRICT;
+
 -- Idempotency keys, deleted when they expire.
 CREATE TABLE emit_key (
     position INTEGER PRIMARY KEY REFERENCES run (position),
