@@ -26,7 +26,7 @@ const shownBy = "Shown by: "
 
 var (
 	ruleStart = regexp.MustCompile(`^(\d+)\. `)
-	testName  = regexp.MustCompile("^`([a-z0-9/]+)\\.(Test[A-Za-z0-9_]+)(/[^`]+)?`$")
+	testName  = regexp.MustCompile("^`([a-z0-9/]+)\\.((?:Test|Fuzz)[A-Za-z0-9_]+)(/[^`]+)?`$")
 )
 
 // rule is one entry of a page's numbered list.
@@ -182,7 +182,7 @@ func testsIn(dir string) (map[string]*test, error) {
 			return nil, err
 		}
 		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) {
 				tests[f.Name.Name] = &test{words: words}
 			}
 		}
