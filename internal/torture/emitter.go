@@ -87,11 +87,11 @@ func (e *emitter) emit(ctx context.Context, n int64, first bool) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case e.kind == Bare:
+		case !passing(err) && !errors.Is(err, context.DeadlineExceeded):
+			return fmt.Errorf("emit %s: %w", x.Origin, err)
+		case e.kind != Keyed: // emitted again without its key, it could be there twice
 			<-e.slots
 			return nil
-		case !errors.Is(err, orca.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
-			return fmt.Errorf("emit %s: %w", x.Origin, err)
 		}
 	}
 }

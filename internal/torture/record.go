@@ -28,7 +28,7 @@ type Emitter string
 
 // The emitters.
 const (
-	Fresh Emitter = "fresh" // the SDK with its own keys, which tries on until it is answered
+	Fresh Emitter = "fresh" // the SDK with its own keys, which tries on for long
 	Keyed Emitter = "keyed" // the SDK with a key per window, which gives up early and emits again, also when answered
 	Bare  Emitter = "bare"  // one call without a key
 )
