@@ -34,7 +34,7 @@ func TestTorture(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	record, err := torture.Run(t.Context(), torture.Config{
-		Core: binary, Processor: processor, Dir: t.TempDir(), For: lasts, Seed: seed,
+		Core: binary, Processor: processor, Dir: folder(t), For: lasts, Seed: seed,
 	})
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
@@ -47,4 +47,16 @@ func TestTorture(t *testing.T) {
 	if n := len(defects); n > 0 {
 		t.Errorf("%d defects with seed %d", n, seed)
 	}
+}
+
+// folder is where a session leaves its store, journals and logs: one that is removed, unless one was asked for.
+func folder(t *testing.T) string {
+	dir := os.Getenv("ORCA_TORTURE_DIR")
+	if dir == "" {
+		return t.TempDir()
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatalf("ORCA_TORTURE_DIR: %v; want a folder that does not exist yet", err)
+	}
+	return dir
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 )
 
@@ -18,13 +17,18 @@ type process struct {
 	cmd    *exec.Cmd
 	lines  chan string   // what it wrote to its standard output; what nobody reads is dropped
 	exited chan struct{} // closed when it has ended
-	stderr *tail
+	log    string        // the path of what it wrote to its standard error
 }
 
-// launch starts a program.
-func launch(path string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(path, args...), lines: make(chan string, 16), exited: make(chan struct{}), stderr: &tail{}}
-	p.cmd.Stderr = p.stderr
+// launch starts a program that logs to a new file.
+func launch(log, path string, args ...string) (*process, error) {
+	f, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // the process has its own
+	p := &process{cmd: exec.Command(path, args...), lines: make(chan string, 16), exited: make(chan struct{}), log: log}
+	p.cmd.Stderr = f
 	if _, err := p.cmd.StdinPipe(); err != nil { // its end tells the process that its parent is gone
 		return nil, err
 	}
@@ -58,13 +62,13 @@ func (p *process) await(ctx context.Context, prefix string) (string, error) {
 		select {
 		case text, ok := <-p.lines:
 			if !ok {
-				return "", fmt.Errorf("it ended before it said %q:\n%v", prefix, p.stderr)
+				return "", fmt.Errorf("it ended before it said %q:\n%s", prefix, p.said())
 			}
 			if rest, ok := strings.CutPrefix(text, prefix); ok {
 				return rest, nil
 			}
 		case <-ctx.Done():
-			return "", fmt.Errorf("it does not say %q: %w\n%v", prefix, context.Cause(ctx), p.stderr)
+			return "", fmt.Errorf("it does not say %q: %w\n%s", prefix, context.Cause(ctx), p.said())
 		}
 	}
 }
@@ -87,28 +91,16 @@ func (p *process) stop(ctx context.Context) (code int, err error) {
 	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode(), nil
 	case <-ctx.Done():
-		return 0, fmt.Errorf("it does not stop: %w\n%v", context.Cause(ctx), p.stderr)
+		return 0, fmt.Errorf("it does not stop: %w\n%s", context.Cause(ctx), p.said())
 	}
 }
 
-// tail keeps the end of what a process writes.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-const tailBytes = 4 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, b...)
-	t.b = t.b[max(0, len(t.b)-tailBytes):]
-	return len(b), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.b)
+// said is the end of what the process wrote to its log.
+func (p *process) said() string {
+	const most = 4 << 10
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-most):])
 }

@@ -22,7 +22,7 @@ import (
 type Config struct {
 	// Core and Processor are the paths of the programs: cmd/orca and internal/torture/processor.
 	Core, Processor string
-	// Dir is an empty folder for the store and the journals.
+	// Dir is an empty folder for the store, the journals and the logs.
 	Dir string
 	// For is how long windows are emitted and faults happen.
 	For time.Duration
@@ -214,7 +214,7 @@ func (s *session) describe(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("status: %v\ncore: %v", answer, s.core.process.stderr)
+	return fmt.Sprintf("status: %v\ncore: %s", answer, s.core.process.said())
 }
 
 func (s *session) readLedger(ctx context.Context, record *Record) (err error) {

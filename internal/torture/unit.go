@@ -73,7 +73,7 @@ func (u *unit) waitFor(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return nil
 	case <-exited:
-		return fmt.Errorf("%s ended by itself with exit code %d:\n%v", u.name, u.process.cmd.ProcessState.ExitCode(), u.process.stderr)
+		return fmt.Errorf("%s ended by itself with exit code %d:\n%s", u.name, u.process.cmd.ProcessState.ExitCode(), u.process.said())
 	}
 }
 
@@ -120,8 +120,10 @@ func (u *unit) discard() {
 
 // newCore returns the core under torture. Its store is in the session's folder.
 func newCore(cfg Config, steps []Step) *unit {
+	starts := 0
 	return &unit{name: coreName, steps: steps, launch: func(ctx context.Context, address string) (*process, string, error) {
-		p, err := launch(cfg.Core, "serve", "--grpc", address, "--http", "off",
+		starts++
+		p, err := launch(cfg.file(coreName, starts, "log"), cfg.Core, "serve", "--grpc", address, "--http", "off",
 			"--store", "sqlite:"+filepath.Join(cfg.Dir, "orca.db"), "--disk-reserve", "1MiB", "--drain", "20s",
 			"--heartbeat", "1s", "--instance-ttl", "20s", "--max-attempts", strconv.Itoa(maxAttempts))
 		if err != nil {
@@ -155,8 +157,8 @@ func newProcessor(cfg Config, name, processor, core string, steps []Step) *unit 
 	starts := 0
 	return &unit{name: name, steps: steps, launch: func(ctx context.Context, address string) (*process, string, error) {
 		starts++
-		p, err := launch(cfg.Processor, "-processor", processor, "-core", core, "-listen", cmp.Or(address, "127.0.0.1:0"),
-			"-journal", filepath.Join(cfg.Dir, fmt.Sprintf("%s-%04d.journal", name, starts)))
+		p, err := launch(cfg.file(name, starts, "log"), cfg.Processor, "-processor", processor, "-core", core, "-listen", cmp.Or(address, "127.0.0.1:0"),
+			"-journal", cfg.file(name, starts, "journal"))
 		if err != nil {
 			return nil, "", err
 		}
@@ -167,4 +169,9 @@ func newProcessor(cfg Config, name, processor, core string, steps []Step) *unit 
 		}
 		return p, at, nil
 	}}
+}
+
+// file is the path of what a process writes after its n-th start.
+func (cfg Config) file(unit string, n int, ending string) string {
+	return filepath.Join(cfg.Dir, fmt.Sprintf("%s-%04d.%s", unit, n, ending))
 }
