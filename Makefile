@@ -80,6 +80,7 @@ check-packages: bare
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 REPORTS := $(CACHE)/reports
 
+# The largest registrations are tested once more at their full size, without the race detector.
 .PHONY: test
 test: bare $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	@rm -rf $(REPORTS) && mkdir -p $(REPORTS)
@@ -87,6 +88,7 @@ test: bare $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	@failed=0; \
 	$(GOTESTSUM) --junitfile $(REPORTS)/go.xml -- $(RACE) -shuffle=on ./... || failed=1; \
 	(cd tools && $(GOTESTSUM) --junitfile $(REPORTS)/tools.xml -- -shuffle=on ./...) || failed=1; \
+	go test -run='^TestLargeRegistrations$$' ./internal/app || failed=1; \
 	scripts/fuzz || failed=1; \
 	$(BIN)/tally $(REPORTS)/go.xml $(REPORTS)/tools.xml || failed=1; \
 	exit $$failed
