@@ -38,11 +38,13 @@ type emitted struct {
 func emitWith(core *orcatest.Core, project, key string, w *pb.Window) (emitted, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), orcatest.Patience)
 	defer cancel()
+	headers := metadata.MD{}
 	for name, value := range map[string]string{"orca-project": project, "idempotency-key": key} {
 		if value != "" {
-			ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+			headers.Set(name, value)
 		}
 	}
+	ctx = metadata.NewOutgoingContext(ctx, headers)
 	var header metadata.MD
 	answer, err := core.EmitWindow(ctx, w, grpc.Header(&header))
 	return emitted{strings.Join(header.Get("orca-window-id"), " "), answer.GetStatus()}, err

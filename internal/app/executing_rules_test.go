@@ -104,7 +104,7 @@ func TestResultsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	core := orcatest.Start(t)
 	nested, err := structpb.NewStruct(map[string]any{
-		"": "empty name", "null": nil, "list": []any{}, "struct": map[string]any{"deep": []any{map[string]any{}, -0.0, math.MaxFloat64}},
+		"": "empty name", "null": nil, "list": []any{}, "struct": map[string]any{"deep": []any{map[string]any{}, math.Copysign(0, -1), math.MaxFloat64}},
 		"text": "日本語 \x00 \U0001F40B", "nan": math.NaN(),
 	})
 	if err != nil {
