@@ -17,7 +17,7 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// pastResults are the sizes of BenchmarkPast. Ten million results take a while to write, and 7 GB of disk.
+// pastResults are the sizes of BenchmarkPast. Ten million take a quarter of an hour to make, and 4 GB of disk.
 var pastResults = flag.String("past.results", "10000", "numbers of stored results for BenchmarkPast, separated by commas")
 
 const (
