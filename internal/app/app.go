@@ -146,6 +146,7 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 		Ledger: c.store, Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
 		MaxAccept: cfg.MaxAccept, MaxActiveRuns: cfg.MaxActiveRuns, MaxBacklog: int64(cfg.MaxBacklog),
 		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled, RetiredWait: cfg.RetiredWait,
+		MaxRequestBytes: int64(cfg.MaxMessageSize), Available: cfg.Lookback == config.LookbackAvailable,
 	})
 	if err := c.registry.Load(ctx); err != nil {
 		return fmt.Errorf("load the registry: %w", err)

@@ -50,6 +50,8 @@ type Config struct {
 	RetryHandled bool
 	// RetiredWait is how long a run waits for a retired algorithm to be announced again, before it skips it. Default 1h.
 	RetiredWait time.Duration
+	// Lookback says whether a lookback waits for past results that are on their way. Default settled.
+	Lookback Lookback
 	// LegacyRequestFields fills the deprecated fields of execution requests, which older processors read. Default true;
 	// false leaves them out.
 	LegacyRequestFields bool
@@ -75,6 +77,17 @@ type Config struct {
 	// LogFormat is how a log record is written. Default text.
 	LogFormat LogFormat
 }
+
+// Lookback says what a lookback does about past results that are not there yet.
+type Lookback string
+
+// The ways to look back.
+const (
+	// LookbackSettled waits for them, so that rows do not depend on timing.
+	LookbackSettled Lookback = "settled"
+	// LookbackAvailable goes on without them.
+	LookbackAvailable Lookback = "available"
+)
 
 // LogFormat is how a log record is written.
 type LogFormat string
@@ -103,6 +116,7 @@ func Default() Config {
 		MaxActiveRuns:       4096,
 		MaxMessageSize:      64 * MiB,
 		Drain:               30 * time.Second,
+		Lookback:            LookbackSettled,
 		LogFormat:           LogText,
 	}
 }

@@ -41,6 +41,7 @@ var written = map[string]string{
 	"drain":                 "0s",
 	"log-level":             "debug",
 	"log-format":            "json",
+	"lookback":              "available",
 }
 
 // meant is the Config that written describes.
@@ -69,6 +70,7 @@ var meant = Config{
 	Drain:               0,
 	LogLevel:            slog.LevelDebug,
 	LogFormat:           LogJSON,
+	Lookback:            LookbackAvailable,
 }
 
 // read does what the command does: flags first, then the environment.

@@ -73,6 +73,8 @@ func Settings() []Setting {
 		toggle("retry-handled", "retry handled failures too", func(c *Config) *bool { return &c.RetryHandled }),
 		duration("retired-wait", "skip a node whose algorithm was retired this long ago and not announced again", time.Millisecond,
 			func(c *Config) *time.Duration { return &c.RetiredWait }),
+		lookback("lookback", "settled waits for past results that are on their way, so that replays see the same rows; available takes those that are there",
+			func(c *Config) *Lookback { return &c.Lookback }),
 		toggle("legacy-request-fields", "fill the deprecated fields of execution requests, which older processors read",
 			func(c *Config) *bool { return &c.LegacyRequestFields }),
 
@@ -288,6 +290,15 @@ func logFormat(name, effect string, at func(*Config) *LogFormat) Setting {
 		parse: func(s string) (LogFormat, bool) { return LogFormat(strings.ToLower(s)), true },
 		text:  verbatim[LogFormat],
 		valid: func(f LogFormat) bool { return f == LogText || f == LogJSON },
+	})
+}
+
+func lookback(name, effect string, at func(*Config) *Lookback) Setting {
+	return setting(Setting{Name: name, Kind: "mode", Effect: effect, Allowed: "settled or available"}, field[Lookback]{
+		at:    at,
+		parse: func(s string) (Lookback, bool) { return Lookback(strings.ToLower(s)), true },
+		text:  verbatim[Lookback],
+		valid: func(l Lookback) bool { return l == LookbackSettled || l == LookbackAvailable },
 	})
 }
 

@@ -5,12 +5,21 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/orca-telemetry/orca/internal/lookback"
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
 // call makes the call that runs the given nodes of r, all of one processor.
 func (e *Engine) call(r *run, nodes []int) *orca.Call {
 	j := &job{engine: e, run: r, held: r.held(nodes)}
+	for _, i := range nodes {
+		if r.plan.LooksBack(i) {
+			if j.found == nil {
+				j.found = map[int][][]orca.Position{}
+			}
+			j.found[i] = r.nodes[i].found
+		}
+	}
 	c := &j.call
 	c.Position, c.Processor = r.position, r.plan.Nodes[nodes[0]].Algorithm.ID.Processor
 	c.Algorithms = slices.Grow(j.single[:0], len(nodes))
@@ -30,7 +39,8 @@ type job struct {
 	call   orca.Call
 	engine *Engine
 	run    *run
-	held   []nodeResult // ascending
+	held   []nodeResult              // ascending
+	found  map[int][][]orca.Position // by node that looks back
 	single [1]orca.CalledAlgorithm
 }
 
@@ -99,7 +109,14 @@ func (j *job) build(ctx context.Context, algorithms []orca.CalledAlgorithm) (*or
 				rows[d].Current = find(results, in.Node)
 			}
 		}
-		x.Algorithms[k] = orca.AlgorithmExecution{Algorithm: &n.Algorithm, Dependencies: rows}
+		past, err := j.past(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		for d := range rows {
+			rows[d].Past = past[d]
+		}
+		x.Algorithms[k] = orca.AlgorithmExecution{Algorithm: &n.Algorithm, Dependencies: rows, Self: past[lookback.Self]}
 	}
 	return x, nil
 }

@@ -30,6 +30,11 @@ type Ledger interface {
 	Plan(ctx context.Context, hash orca.PlanHash) ([]byte, error)
 	// Results returns the results of nodes that succeeded, in the order asked.
 	Results(ctx context.Context, p orca.Position, ids []orca.AlgorithmID) ([]orca.Result, error)
+	// Past calls yield with the past of an algorithm, from the newest window on, until it returns false. Nothing that is
+	// settled comes as not settled after its commit.
+	Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error
+	// PastRows returns results of an algorithm in runs where it succeeded, in the order asked.
+	PastRows(ctx context.Context, id orca.AlgorithmID, runs []orca.Position) ([]orca.PastRow, error)
 	Backlog(ctx context.Context) (orca.Backlog, error)
 	// Park makes a run that is unfinished a row of a lot, and tells whether it is one now.
 	Park(p orca.Parking, done func(parked bool, err error))
@@ -81,6 +86,10 @@ type Config struct {
 	RetryHandled bool
 	// RetiredWait is how long a node waits for its retired algorithm to be announced again; default 1 h.
 	RetiredWait time.Duration
+	// Available has lookbacks take what is settled and wait for nothing; default false.
+	Available bool
+	// MaxRequestBytes bounds the past results of one dependency; default 64 MiB.
+	MaxRequestBytes int64
 	// MaxUnsettledBytes bounds the results that are received and not durable yet; streams wait beyond it. Default 256 MiB.
 	MaxUnsettledBytes int64
 	// MaxHeldBytes bounds the results kept in memory for dependents in their run; beyond it they are read back from
@@ -99,6 +108,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxActiveRuns, 4096)
 	setDefault(&c.MaxAttempts, 3)
 	setDefault(&c.RetiredWait, time.Hour)
+	setDefault(&c.MaxRequestBytes, 64<<20)
 	setDefault(&c.MaxUnsettledBytes, 256<<20)
 	setDefault(&c.MaxHeldBytes, 256<<20)
 	return c
@@ -133,6 +143,7 @@ type Engine struct {
 	page        int // runs of a withdrawal's page that are not durable, and the page itself
 	retirement  retirement
 	parking     parking
+	looking     looking
 	plans       planCache      // for the load that is under way
 	random      func() float64 // in [0, 1)
 }
@@ -148,6 +159,7 @@ func New(cfg Config) *Engine {
 		begun:     make(chan struct{}),
 		over:      make(chan struct{}),
 		active:    map[orca.Position]*run{},
+		looking:   looking{waits: map[outcomeKey]map[nodeRef]bool{}},
 		parking:   parking{lots: map[orca.LotHash]*lot{}, served: map[orca.AlgorithmID]orca.InstanceState{}},
 		random:    rand.Float64,
 	}
@@ -182,6 +194,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.endTurn()
 			e.admit(ctx, &loads)
 			e.walk(ctx, &loads)
+			e.startLooks(ctx, &loads)
 		}
 	}
 }

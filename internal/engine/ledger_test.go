@@ -1,13 +1,16 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/orca-telemetry/orca/internal/orca"
+	"github.com/orca-telemetry/orca/internal/plan"
 )
 
 // ledger is a ledger in memory. What was committed survives the crash of a core; everything else is forgotten.
@@ -371,6 +374,57 @@ func (s *session) Results(ctx context.Context, p orca.Position, ids []orca.Algor
 		results[k] = *r.outcomes[i].Result
 	}
 	return results, s.fault(ctx, "Results")
+}
+
+// Past is the rule itself, slowly. It knows the window types of plans, and no filters.
+func (s *session) Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error {
+	for _, p := range s.past(q) {
+		if !yield(p) {
+			break
+		}
+	}
+	return s.fault(ctx, "Past")
+}
+
+func (l *ledger) past(q orca.PastQuery) []orca.PastRun {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	newest := map[orca.WindowID]orca.PastRun{}
+	for _, r := range l.runs {
+		if r.Position >= q.Before {
+			break
+		}
+		p, err := plan.Parse(l.plans[r.Plan].Content)
+		if err != nil {
+			panic(err)
+		}
+		kind, isNode := kindIn(*r, q.Algorithm), false
+		if _, isNode = p.Index(q.Algorithm); !isNode || kind == orca.Cancelled || kind == 0 && r.State != orca.RunOpen {
+			continue
+		}
+		newest[r.Window] = orca.PastRun{Window: r.Window, From: r.Stored.From, To: r.Stored.To, Position: r.Position, Kind: kind}
+	}
+	runs := slices.Collect(maps.Values(newest))
+	runs = slices.DeleteFunc(runs, func(p orca.PastRun) bool {
+		return p.To > q.To || p.To == q.To && p.From > q.From || p.To < q.EarliestTo
+	})
+	slices.SortFunc(runs, func(a, b orca.PastRun) int {
+		return cmp.Or(cmp.Compare(b.To, a.To), cmp.Compare(b.From, a.From), cmp.Compare(b.Position, a.Position))
+	})
+	return runs
+}
+
+func (s *session) PastRows(ctx context.Context, id orca.AlgorithmID, at []orca.Position) ([]orca.PastRow, error) {
+	rows := make([]orca.PastRow, len(at))
+	for k, p := range at {
+		r := s.run(p)
+		i := slices.IndexFunc(r.outcomes, func(o orca.Outcome) bool { return o.Algorithm == id && o.Kind == orca.Succeeded })
+		if i < 0 {
+			return nil, orca.Errorf(orca.NotFound, "run %d has no result of %s", p, id.Full())
+		}
+		rows[k] = orca.PastRow{WindowID: r.Window, Position: p, Window: r.Stored, Result: r.outcomes[i].Result.Encoded}
+	}
+	return rows, s.fault(ctx, "PastRows")
 }
 
 func (s *session) Backlog(ctx context.Context) (orca.Backlog, error) {

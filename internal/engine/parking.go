@@ -281,7 +281,7 @@ func (e *Engine) awaited(r *run) (waits []orca.AlgorithmID) {
 				return nil
 			}
 			waits = append(waits, id)
-		case delayed, settling:
+		case looks, delayed, settling:
 			return nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 // run is one active run. Only the loop touches what can change in it.
 type run struct {
 	position orca.Position
+	window   orca.WindowID
 	input    orca.Window // what the algorithms of this run get
 	stored   orca.Window // what rows carry
 	plan     *plan.Plan
@@ -39,13 +40,16 @@ type run struct {
 // phase is where a node is on its way through the engine:
 //
 //	waiting ──▶ submitted ──▶ settling ──▶ settled
-//	   ▲            │            ▲
-//	   └─ delayed ◀─┘            └── what a node needs has failed
+//	 │ ▲  ▲         │            ▲
+//	 ▼ │  └ delayed ◀            └── what a node needs has failed
+//	looks
 type phase uint8
 
 const (
 	// waiting for its dependencies, or for the end of the turn in which it is submitted.
 	waiting phase = iota
+	// looks back, or waits for an outcome that it would see then, see looking.
+	looks
 	// submitted to the fleet.
 	submitted
 	// delayed until its next attempt.
@@ -66,6 +70,12 @@ type node struct {
 	begun bool
 	// attempts that were counted.
 	attempts int
+	// looked: its rows are settled, and found says which, unless they were many.
+	looked bool
+	found  [][]orca.Position
+	// reading: the ledger is read for it. expects is the outcome that it waits for, if any.
+	reading bool
+	expects outcomeKey
 	// unbuilt counts the requests in a row whose inputs could not be put together.
 	unbuilt int
 	// pause before the next request: that after so many attempts.
@@ -80,7 +90,7 @@ type node struct {
 
 func newRun(o orca.OpenRun, p *plan.Plan) *run {
 	r := &run{
-		position: o.Position, lot: o.Lot, input: o.Input, stored: o.Stored, plan: p, progress: plan.NewProgress(p),
+		position: o.Position, window: o.Window, lot: o.Lot, input: o.Input, stored: o.Stored, plan: p, progress: plan.NewProgress(p),
 		nodes: make([]node, len(p.Nodes)), kinds: make([]orca.OutcomeKind, len(p.Nodes)), undecided: len(p.Nodes),
 	}
 	for i := range p.Nodes {
@@ -161,8 +171,13 @@ func (e *Engine) delay(r *run, nodes []int, d time.Duration) {
 // submitReady hands the nodes that became ready in this turn to the fleet: those of one run and processor in one
 // call, those that must go alone in one each.
 func (e *Engine) submitReady(r *run) {
+	for _, i := range r.ready {
+		if r.nodes[i].phase == waiting && r.looksBack(i) {
+			e.look(r, i)
+		}
+	}
 	for k, i := range r.ready {
-		if r.nodes[i].phase == waiting { // else it went with an earlier one
+		if r.nodes[i].phase == waiting { // else it looks back, or went with an earlier one
 			e.group = r.together(r.ready[k:], e.group[:0])
 			e.cfg.Fleet.Submit(e.call(r, e.group))
 		}

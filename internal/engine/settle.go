@@ -49,6 +49,7 @@ func (e *Engine) skipDependents(r *run, i int) {
 
 // decide puts a node's outcome on its way to the ledger.
 func (e *Engine) decide(r *run, i int, o orca.Outcome) {
+	e.stopWaiting(nodeRef{r, i})
 	r.nodes[i].phase, r.kinds[i] = settling, o.Kind
 	r.undecided--
 	o.Algorithm, o.SettledAt = r.plan.Nodes[i].Algorithm.ID, e.cfg.Now()
@@ -130,6 +131,7 @@ func (e *Engine) durable(r *run, o *orca.Outcome) {
 	r.nodes[i].phase = settled
 	e.stats.outcome(o.Kind)
 	e.release(r, i)
+	e.wake(outcomeKey{Position: r.position, Algorithm: o.Algorithm})
 	e.markReady(r, r.progress.Settle(i, o.Kind))
 }
 

@@ -92,8 +92,11 @@ func (r *request) build(ctx context.Context) ([]byte, end) {
 	cfg := &r.pool.fleet.cfg
 	x, err := r.part.call.Build(ctx, r.part.algorithms)
 	if err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, stopped
+		case errors.Is(err, orca.Exhausted):
+			return nil, end{reason: err.Error()}
 		}
 		return nil, end{kind: orca.EndUnbuilt, reason: err.Error()}
 	}

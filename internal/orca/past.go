@@ -33,6 +33,12 @@ func (r PastRun) Settled() bool { return r.Kind != 0 }
 // Key returns the run's place in the order of results.
 func (r PastRun) Key() ResultKey { return ResultKey{To: r.To, From: r.From, Position: r.Position} }
 
+// OutcomeKey names an outcome.
+type OutcomeKey struct {
+	Position  Position
+	Algorithm AlgorithmID
+}
+
 // PastRow is the result of an algorithm in a past run.
 type PastRow struct {
 	WindowID WindowID

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/orca-telemetry/orca/internal/lookback"
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
@@ -26,6 +27,7 @@ type Plan struct {
 	index       map[orca.AlgorithmID]int
 	definitions []orca.DefinitionHash // by node
 	runtimes    []string              // by node
+	back        []bool                // by node
 	content     func() *orca.PlanContent
 	begin       func() *orca.Lot
 }
@@ -42,6 +44,15 @@ type Node struct {
 	// Blocked says why it can never run: it depends on a retired algorithm or on a node that is blocked itself. Empty
 	// for a node that can run.
 	Blocked string
+}
+
+// Definitions of the dependencies, in the order of the definition.
+func (n *Node) Definitions() []*orca.Algorithm {
+	list := make([]*orca.Algorithm, len(n.Inputs))
+	for i := range n.Inputs {
+		list[i] = n.Inputs[i].Algorithm
+	}
+	return list
 }
 
 // Input is where one dependency's results come from.
@@ -89,6 +100,9 @@ func (p *Plan) Index(id orca.AlgorithmID) (int, bool) {
 
 // Definition returns the hash of a node's definition, for finding instances that announced exactly this.
 func (p *Plan) Definition(node int) orca.DefinitionHash { return p.definitions[node] }
+
+// LooksBack reports whether a node is handed past results.
+func (p *Plan) LooksBack(node int) bool { return p.back[node] }
 
 // Begin returns the lot of a run that has just begun: it waits for the algorithms that need nothing in the run. It is nil
 // when no node can run.
@@ -242,6 +256,11 @@ func assemble(t orca.WindowTypeID, ordered []orca.Algorithm, foreign map[orca.Al
 		}
 	}
 	p.begin = sync.OnceValue(p.lot)
+	p.back = make([]bool, len(p.Nodes))
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		p.back[i] = n.Blocked == "" && lookback.Back(&n.Algorithm, n.Definitions())
+	}
 	return p, nil
 }
 

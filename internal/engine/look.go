@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/orca-telemetry/orca/internal/lookback"
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// looking is what a node does before it is submitted whose algorithm looks back: its rows must be settled. A look reads
+// the ledger in a goroutine, and comes back with the rows, or with the first outcome that it has to wait for:
+//
+//	waiting ──▶ looking ──────────────▶ waiting, ready to be submitted
+//	              │  ▲       settled
+//	  not settled ▼  │ it is durable
+//	            expecting
+//
+// Every wait leads to a smaller position, so no two nodes wait for each other. An outcome may become durable between
+// the read that misses it and the turn that hears of that read. A wait therefore counts only if it was there before the
+// read began, or if the node that it waits for is in memory and not settled; else the ledger is read once more.
+type looking struct {
+	queue   []nodeRef // one entry per node at most
+	running int       // goroutines, at most maxLooks
+	waits   map[outcomeKey]map[nodeRef]bool
+}
+
+const (
+	// maxLooks bounds the goroutines that read for nodes, and lookBatch the nodes that each of them reads for.
+	maxLooks  = 4
+	lookBatch = 16
+	// maxFound is how many positions a look keeps for the request; more are looked for once more.
+	maxFound = 1024
+)
+
+// nodeRef is a node of a run in memory.
+type nodeRef struct {
+	run  *run
+	node int
+}
+
+// outcomeKey is an outcome that somebody waits for.
+type outcomeKey = orca.OutcomeKey
+
+// found is what the looks of a node have found.
+type found struct {
+	// positions by look; nil when there were too many to be kept.
+	positions [][]orca.Position
+	// open is what has to be waited for, if anything.
+	open outcomeKey
+	err  error
+}
+
+// looksBack reports whether a node has to look back before it is submitted.
+func (r *run) looksBack(i int) bool { return r.plan.LooksBack(i) && !r.nodes[i].looked }
+
+// look has the ledger read for a node.
+func (e *Engine) look(r *run, i int) {
+	r.nodes[i].phase, r.nodes[i].reading = looks, true
+	e.looking.queue = append(e.looking.queue, nodeRef{r, i})
+}
+
+// startLooks reads for the nodes that wait for it.
+func (e *Engine) startLooks(ctx context.Context, loads *sync.WaitGroup) {
+	l := &e.looking
+	for len(l.queue) > 0 && l.running < maxLooks {
+		batch := slices.Clone(l.queue[:min(len(l.queue), lookBatch)])
+		l.queue = slices.Delete(l.queue, 0, len(batch))
+		l.running++
+		loads.Go(func() {
+			answers := make([]found, len(batch))
+			for k, n := range batch {
+				answers[k] = e.find(ctx, n.run, n.node)
+			}
+			e.inbox.post(func() {
+				l.running--
+				for k, n := range batch {
+					e.lookEnded(n, &answers[k])
+				}
+			})
+		})
+	}
+}
+
+// find reads what a node looks back at. It reads of the run only what never changes.
+func (e *Engine) find(ctx context.Context, r *run, i int) (f found) {
+	places := r.looks(i)
+	total := 0
+	f.positions = make([][]orca.Position, len(places))
+	for k := range places {
+		rows, open, err := places[k].Read(ctx, e.cfg.Ledger, r.window, r.position, e.cfg.Available)
+		if err != nil {
+			return found{err: fmt.Errorf("look back from run %d: %w", r.position, err)}
+		}
+		if open != nil {
+			return found{open: outcomeKey{Position: open.Position, Algorithm: places[k].Of}}
+		}
+		total += len(rows)
+		f.positions[k] = positionsOf(rows)
+	}
+	if total > maxFound {
+		f.positions = nil
+	}
+	return f
+}
+
+func positionsOf(rows []orca.PastRun) []orca.Position {
+	positions := make([]orca.Position, len(rows))
+	for i := range rows {
+		positions[i] = rows[i].Position
+	}
+	return positions
+}
+
+// looks returns where a node looks back at.
+func (r *run) looks(i int) []lookback.Look {
+	n := &r.plan.Nodes[i]
+	return lookback.Looks(&n.Algorithm, n.Definitions(), r.stored)
+}
+
+// lookEnded takes what a look has found.
+func (e *Engine) lookEnded(n nodeRef, f *found) {
+	r, node := n.run, &n.run.nodes[n.node]
+	node.reading = false
+	switch {
+	case node.phase != looks: // it was withdrawn
+		e.stopWaiting(n)
+	case f.err != nil:
+		e.stopWaiting(n)
+		node.unbuilt++
+		e.cfg.Log.Warn("the ledger could not be read for a lookback; trying again", "run", r.position,
+			"algorithm", r.plan.Nodes[n.node].Algorithm.ID, "error", f.err)
+		e.delay(r, []int{n.node}, backoff(node.unbuilt, e.random()))
+	case f.open != outcomeKey{}:
+		e.expect(n, f.open)
+	default:
+		e.stopWaiting(n)
+		node.looked, node.found, node.unbuilt = true, f.positions, 0
+		node.phase = waiting
+		e.markReady(r, []int{n.node})
+	}
+	e.touch(r)
+}
+
+// expect has a node wait for an outcome.
+func (e *Engine) expect(n nodeRef, k outcomeKey) {
+	node := &n.run.nodes[n.node]
+	if node.expects == k {
+		return // since before the read
+	}
+	e.stopWaiting(n)
+	node.expects = k
+	if e.looking.waits[k] == nil {
+		e.looking.waits[k] = map[nodeRef]bool{}
+	}
+	e.looking.waits[k][n] = true
+	if of := e.active[k.Position]; of != nil {
+		if i, ok := of.plan.Index(k.Algorithm); ok && of.nodes[i].phase != settled {
+			return
+		}
+	}
+	e.look(n.run, n.node)
+}
+
+// stopWaiting forgets what a node waits for.
+func (e *Engine) stopWaiting(n nodeRef) {
+	node := &n.run.nodes[n.node]
+	if node.expects == (outcomeKey{}) {
+		return
+	}
+	waits := e.looking.waits[node.expects]
+	if delete(waits, n); len(waits) == 0 {
+		delete(e.looking.waits, node.expects)
+	}
+	node.expects = outcomeKey{}
+}
+
+// wake has those look again who waited for an outcome that is durable now.
+func (e *Engine) wake(k outcomeKey) {
+	waits := e.looking.waits[k]
+	if waits == nil {
+		return
+	}
+	delete(e.looking.waits, k)
+	for n := range waits {
+		node := &n.run.nodes[n.node]
+		node.expects = outcomeKey{}
+		if node.phase == looks && !node.reading { // else what is read will say that it waits anew
+			e.look(n.run, n.node)
+		}
+	}
+}
+
+// past puts the rows together that the looks of a node found.
+func (j *job) past(ctx context.Context, i int) (dependencies map[int][]orca.Row, err error) {
+	r, ledger := j.run, j.engine.cfg.Ledger
+	if !r.plan.LooksBack(i) {
+		return nil, nil
+	}
+	positions := j.found[i]
+	dependencies = map[int][]orca.Row{}
+	for k, place := range r.looks(i) {
+		var at []orca.Position
+		if positions != nil {
+			at = positions[k]
+		} else {
+			rows, open, err := place.Read(ctx, ledger, r.window, r.position, j.engine.cfg.Available)
+			if err != nil {
+				return nil, fmt.Errorf("look back from run %d: %w", r.position, err)
+			}
+			if open != nil {
+				return nil, fmt.Errorf("look back from run %d: %s of run %d is not settled any more", r.position, place.Of.Full(), open.Position)
+			}
+			at = positionsOf(rows)
+		}
+		if dependencies[place.Dependency], err = j.rows(ctx, place.Of, at); err != nil {
+			return nil, err
+		}
+	}
+	return dependencies, nil
+}
+
+// rowsAtOnce is how many rows are read from the ledger at once.
+const rowsAtOnce = 256
+
+// rows reads past results. It gives up when there are more bytes than a request may have.
+func (j *job) rows(ctx context.Context, of orca.AlgorithmID, at []orca.Position) ([]orca.Row, error) {
+	rows := make([]orca.Row, 0, len(at))
+	var size int64
+	for some := range slices.Chunk(at, rowsAtOnce) {
+		past, err := j.engine.cfg.Ledger.PastRows(ctx, of, some)
+		if err != nil {
+			return nil, fmt.Errorf("read past results for run %d: %w", j.run.position, err)
+		}
+		for i := range past {
+			rows = append(rows, orca.Row{Window: past[i].Window, Result: past[i].Result})
+			size += int64(len(past[i].Result) + len(past[i].Window.Metadata))
+		}
+		if size > j.engine.cfg.MaxRequestBytes {
+			return nil, orca.Errorf(orca.Exhausted, "the past results of %s alone have more than %d bytes, which is the limit (--max-message-size): look back less far",
+				of.Full(), j.engine.cfg.MaxRequestBytes)
+		}
+	}
+	return rows, nil
+}
