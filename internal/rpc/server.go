@@ -8,8 +8,10 @@ package rpc
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -140,6 +142,14 @@ func (s *Server) SetServing(serving bool) {
 	for _, service := range []string{"", pb.OrcaCore_ServiceDesc.ServiceName, pb.OrcaConsole_ServiceDesc.ServiceName} {
 		s.health.SetServingStatus(service, status)
 	}
+}
+
+// Serve answers on l until Stop, which may be called before Serve has begun. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.Server.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
 }
 
 // Stop finishes the requests under way until ctx ends, then cuts them off.

@@ -1,0 +1,36 @@
+package rpc_test
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+
+	"github.com/orca-telemetry/orca/internal/rpc"
+)
+
+// noLedger has a name and nothing else.
+type noLedger struct{ rpc.Ledger }
+
+func (noLedger) Tag() string { return "none" }
+
+// A server that is stopped before it has begun to serve ends without an error, and without its port: a core that is
+// asked to stop in the moment of its start exits with 0.
+func TestStopBeforeServe(t *testing.T) {
+	t.Parallel()
+	s, err := rpc.New(rpc.Config{Ledger: noLedger{}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stop(t.Context())
+	if err := s.Serve(l); err != nil {
+		t.Errorf("Serve after Stop: %v, want nil", err)
+	}
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closing the listener again: %v, want that it is closed", err)
+	}
+}
