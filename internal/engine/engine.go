@@ -36,8 +36,12 @@ type Ledger interface {
 	// PastRows returns results of an algorithm in runs where it succeeded, in the order asked.
 	PastRows(ctx context.Context, id orca.AlgorithmID, runs []orca.Position) ([]orca.PastRow, error)
 	Backlog(ctx context.Context) (orca.Backlog, error)
-	// Park makes a run that is unfinished a row of a lot, and tells whether it is one now.
+	// Park makes a run that is unfinished a row of a lot, and tells whether it is one now. It is not when an outcome that
+	// it expects is settled.
 	Park(p orca.Parking, done func(parked bool, err error))
+	// Wake puts parked runs that expect outcomes which are settled now into orca.Woken. When there is more it is to be
+	// called again.
+	Wake(settled []orca.OutcomeKey, done func(woken []orca.WokenRun, more bool, err error))
 	// NextRuns returns the unfinished runs of the lowest positions of all sources.
 	NextRuns(ctx context.Context, sources []orca.OpenSource, limit int) ([]orca.OpenRun, error)
 	Window(ctx context.Context, id orca.WindowID) (orca.WindowRecord, error)
@@ -181,6 +185,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	var loads sync.WaitGroup
 	defer loads.Wait()
+	e.wakeParked()
 	e.admit(ctx, &loads)
 	for {
 		select {
@@ -210,6 +215,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	e.stats.open.Store(backlog.Open)
 	e.admission.begin(backlog.Newest)
 	e.beginLots(backlog.Lots)
+	e.parking.settled = backlog.Settled
 	return nil
 }
 
@@ -242,6 +248,7 @@ func (e *Engine) endTurn() {
 	}
 	e.touched = e.touched[:0]
 	e.makeRoom()
+	e.wakeParked()
 }
 
 // end takes in what was posted and hands it to the ledger. Nothing new is begun.

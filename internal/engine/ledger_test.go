@@ -33,6 +33,37 @@ type ledger struct {
 type record struct {
 	orca.OpenRun
 	outcomes []orca.Outcome
+	expects  []orca.OutcomeKey
+}
+
+func (l *ledger) settledAlready(k orca.OutcomeKey) bool {
+	return kindIn(*l.runs[k.Position-1], k.Algorithm) != 0
+}
+
+// wakeUp puts those into the lot of the woken who wait for outcomes that are there.
+func (l *ledger) wakeUp(settled []orca.OutcomeKey) (woken []orca.WokenRun) {
+	for _, r := range l.runs {
+		waits := func(k orca.OutcomeKey) bool { return slices.Contains(r.expects, k) }
+		if r.State != orca.RunOpen || r.Lot == (orca.LotHash{}) || !slices.ContainsFunc(settled, waits) {
+			continue
+		}
+		woken = append(woken, orca.WokenRun{Position: r.Position, From: r.Lot})
+		r.expects = nil
+		l.park(r, orca.Woken)
+	}
+	return woken
+}
+
+// overdue returns the outcomes that are there and that somebody waits for.
+func (l *ledger) overdue() (keys []orca.OutcomeKey) {
+	for _, r := range l.runs {
+		for _, k := range r.expects {
+			if r.State == orca.RunOpen && l.settledAlready(k) && !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	return keys
 }
 
 // park puts a run into a lot, as a row of it.
@@ -145,6 +176,8 @@ type write struct {
 	settled    func(error)
 	parking    *orca.Parking
 	parked     func(bool, error)
+	settledNow []orca.OutcomeKey
+	woken      func([]orca.WokenRun, bool, error)
 }
 
 func (l *ledger) session() *session {
@@ -157,6 +190,10 @@ func (s *session) Accept(e orca.Emission, done func(orca.Accepted, error)) {
 
 func (s *session) Settle(st orca.Settlement, done func(error)) {
 	s.add(&write{settlement: &st, settled: done})
+}
+
+func (s *session) Wake(settled []orca.OutcomeKey, done func([]orca.WokenRun, bool, error)) {
+	s.add(&write{settledNow: settled, woken: done})
 }
 
 func (s *session) Park(p orca.Parking, done func(bool, error)) {
@@ -274,12 +311,20 @@ func (s *session) apply(w *write) (answer func()) {
 	}
 	if w.parking != nil {
 		r := s.runs[w.parking.Position-1]
-		parked := r.State == orca.RunOpen && (err == nil || kept)
+		there := slices.ContainsFunc(w.parking.Expects, s.settledAlready)
+		parked := r.State == orca.RunOpen && !there && (err == nil || kept)
 		if parked {
 			s.park(r, w.parking.Lot)
-			r.Tries = w.parking.Tries
+			r.Tries, r.expects = w.parking.Tries, w.parking.Expects
 		}
 		return func() { w.parked(parked && err == nil, err) }
+	}
+	if w.woken != nil {
+		var woken []orca.WokenRun
+		if err == nil || kept {
+			woken = s.wakeUp(w.settledNow)
+		}
+		return func() { w.woken(woken, false, err) }
 	}
 	if w.settlement != nil {
 		if err == nil || kept {
@@ -429,7 +474,7 @@ func (s *session) PastRows(ctx context.Context, id orca.AlgorithmID, at []orca.P
 
 func (s *session) Backlog(ctx context.Context) (orca.Backlog, error) {
 	s.ledger.mu.Lock()
-	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs)), Lots: s.lotSizes()}
+	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs)), Lots: s.lotSizes(), Settled: s.overdue()}
 	s.ledger.mu.Unlock()
 	return b, s.fault(ctx, "Backlog")
 }

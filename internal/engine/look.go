@@ -179,6 +179,9 @@ func (e *Engine) stopWaiting(n nodeRef) {
 
 // wake has those look again who waited for an outcome that is durable now.
 func (e *Engine) wake(k outcomeKey) {
+	if e.parking.expecting {
+		e.parking.settled = append(e.parking.settled, k)
+	}
 	waits := e.looking.waits[k]
 	if waits == nil {
 		return

@@ -35,6 +35,11 @@ type parking struct {
 	// this turn; rescan makes all of them suspects.
 	crowded, rescan bool
 	suspects        []*run
+	half            orca.Position // of lowerHalf in this turn, zero while nobody has asked
+	// expecting: a parked run may wait for an outcome. settled are those that are durable since the ledger was last told,
+	// which is at most once at a time.
+	expecting, waking bool
+	settled           []outcomeKey
 	// late are ends of runs and parkings that wait for the end of a load, which may bring these runs as they were before.
 	late []func()
 }
@@ -77,7 +82,7 @@ func (e *Engine) lookAtLots() {
 
 // mayOpen reports whether runs in a lot can go on: an algorithm is served, or is to be skipped.
 func (e *Engine) mayOpen(l *orca.Lot) bool {
-	return slices.ContainsFunc(l.Algorithms, func(id orca.AlgorithmID) bool {
+	return l.Hash == orca.Woken.Hash || slices.ContainsFunc(l.Algorithms, func(id orca.AlgorithmID) bool {
 		return e.serving(id) == orca.Serving || e.retirement.overdue[id]
 	})
 }
@@ -108,6 +113,7 @@ func (e *Engine) publish() {
 // beginLots takes note of what is parked. All lots are closed until the fleet says that an algorithm of theirs is served.
 func (e *Engine) beginLots(sizes []orca.LotSize) {
 	for _, s := range sizes {
+		e.parking.expecting = true
 		l := e.lot(s.Lot)
 		l.runs, l.oldest = s.Runs, s.Oldest
 		e.stats.parked.Add(s.Runs)
@@ -219,6 +225,7 @@ func (e *Engine) suspect(r *run) {
 func (e *Engine) makeRoom() {
 	p := &e.parking
 	before := p.crowded
+	p.half = 0
 	p.crowded = len(e.active)+e.wanted() > e.cfg.MaxActiveRuns
 	if p.rescan || p.crowded && !before {
 		p.rescan = false
@@ -244,13 +251,12 @@ func (e *Engine) wanted() int {
 
 // park begins to make a row of a run, if all that it does is wait for absent processors.
 func (e *Engine) park(r *run) {
-	waits := e.awaited(r)
-	if len(waits) == 0 {
-		return
+	waits, expects := e.awaited(r)
+	l := orca.Expecting
+	if len(waits) > 0 {
+		l = orca.NewLot(waits)
 	}
-	l := orca.NewLot(waits)
-	known := e.parking.lots[l.Hash]
-	if !e.parking.crowded && (known == nil || known.open) || known == nil && len(e.parking.lots) >= maxLots {
+	if len(waits)+len(expects) == 0 || !e.mayPark(r, l) {
 		return
 	}
 	if !e.takeBack(r, l) {
@@ -258,15 +264,46 @@ func (e *Engine) park(r *run) {
 		return
 	}
 	r.parking = true
-	e.cfg.Ledger.Park(orca.Parking{Position: r.position, Lot: l, Tries: r.tries()}, func(parked bool, err error) {
+	e.parking.expecting = e.parking.expecting || len(expects) > 0
+	e.cfg.Ledger.Park(orca.Parking{Position: r.position, Lot: l, Expects: expects, Tries: r.tries()}, func(parked bool, err error) {
 		e.inbox.post(func() { e.parkingEnded(r, l, parked, err) })
 	})
 }
 
-// awaited returns the algorithms that a run waits for when it does nothing but wait for those that are not served.
-func (e *Engine) awaited(r *run) (waits []orca.AlgorithmID) {
+// mayPark reports whether a run that stands still is to be parked: to make room, or in a lot where others are already.
+// Half of the places stay with the lowest of those that wait for outcomes: these come one after the other, and then who
+// waits goes on at once.
+func (e *Engine) mayPark(r *run, in *orca.Lot) bool {
+	p := &e.parking
+	if in == orca.Expecting {
+		return p.crowded && r.position > e.lowerHalf()
+	}
+	known := p.lots[in.Hash]
+	if known == nil && len(p.lots) >= maxLots {
+		return false
+	}
+	return p.crowded || known != nil && !known.open
+}
+
+// lowerHalf returns the position up to which runs take the lower half of the places.
+func (e *Engine) lowerHalf() orca.Position {
+	half := e.cfg.MaxActiveRuns / 2
+	switch {
+	case half == 0:
+		return 0
+	case len(e.active) <= half:
+		return e.admission.newest
+	case e.parking.half == 0:
+		e.parking.half = slices.Sorted(maps.Keys(e.active))[half-1]
+	}
+	return e.parking.half
+}
+
+// awaited returns what a run waits for when it does nothing but wait: for algorithms that are not served, and for
+// outcomes of other runs.
+func (e *Engine) awaited(r *run) (waits []orca.AlgorithmID, expects []outcomeKey) {
 	if !r.quiet() {
-		return nil
+		return nil, nil
 	}
 	for i := range r.nodes {
 		n, id := &r.nodes[i], r.plan.Nodes[i].Algorithm.ID
@@ -274,18 +311,33 @@ func (e *Engine) awaited(r *run) (waits []orca.AlgorithmID) {
 		case settled:
 		case waiting:
 			if slices.Contains(r.ready, i) {
-				return nil
+				return nil, nil
 			}
 		case submitted:
-			if s := e.serving(id); s == orca.Serving || s == orca.Connecting || n.begun {
-				return nil
+			if !e.absent(id) || n.begun {
+				return nil, nil
 			}
 			waits = append(waits, id)
-		case looks, delayed, settling:
-			return nil
+		case looks:
+			switch {
+			case n.reading:
+				return nil, nil
+			case e.absent(id): // whatever it would see
+				waits = append(waits, id)
+			default:
+				expects = append(expects, n.expects)
+			}
+		case delayed, settling:
+			return nil, nil
 		}
 	}
-	return waits
+	return waits, expects
+}
+
+// absent reports whether no instance takes an algorithm, nor is about to.
+func (e *Engine) absent(id orca.AlgorithmID) bool {
+	s := e.serving(id)
+	return s != orca.Serving && s != orca.Connecting
 }
 
 // tries returns what is known of the requests that open nodes were in.
@@ -305,7 +357,7 @@ func (r *run) quiet() bool {
 	return !r.parking && !r.sending && !r.holdOff && !r.row && len(r.outbox) == 0 && len(r.withdrawals) == 0
 }
 
-// takeBack takes the nodes that wait in the fleet back, and reports whether these were all.
+// takeBack takes the nodes that wait in the fleet or for an outcome back, and reports whether these were all.
 func (e *Engine) takeBack(r *run, l *orca.Lot) bool {
 	waits := func(id orca.AlgorithmID) bool {
 		_, found := slices.BinarySearchFunc(l.Algorithms, id, orca.AlgorithmID.Compare)
@@ -323,8 +375,13 @@ func (e *Engine) takeBack(r *run, l *orca.Lot) bool {
 	}
 	all := true
 	for i := range r.nodes {
-		if n := &r.nodes[i]; n.phase == submitted {
+		switch n := &r.nodes[i]; n.phase {
+		case submitted:
 			n.begun, all = true, false
+		case looks:
+			e.stopWaiting(nodeRef{r, i})
+			n.phase = waiting
+		case waiting, delayed, settling, settled:
 		}
 	}
 	return all
@@ -360,6 +417,43 @@ func (e *Engine) parked(r *run, in *orca.Lot, parked bool) {
 		e.stats.held.Add(-int64(len(r.nodes[i].result)))
 	}
 	e.addTo(in, r.position)
+}
+
+// wakeParked tells the ledger which outcomes have become durable that parked runs may wait for.
+func (e *Engine) wakeParked() {
+	p := &e.parking
+	if p.waking || len(p.settled) == 0 {
+		return
+	}
+	settled := p.settled
+	p.waking, p.settled = true, nil
+	e.cfg.Ledger.Wake(settled, func(woken []orca.WokenRun, more bool, err error) {
+		e.inbox.post(func() { e.woken(settled, woken, more, err) })
+	})
+}
+
+// woken takes the ledger's answer.
+func (e *Engine) woken(settled []outcomeKey, woken []orca.WokenRun, more bool, err error) {
+	p := &e.parking
+	switch {
+	case err != nil:
+		e.cfg.Log.Warn("parked runs could not be woken; trying again", "error", err)
+		time.AfterFunc(parkingAgain, func() { e.inbox.post(func() { e.woken(settled, nil, true, nil) }) })
+		return
+	case e.admission.loading:
+		p.late = append(p.late, func() { e.woken(settled, woken, more, nil) })
+		return
+	}
+	p.waking = false
+	if more {
+		p.settled = append(settled, p.settled...)
+	}
+	for _, w := range woken {
+		if e.active[w.Position] == nil {
+			e.leaves(w.From)
+			e.addTo(orca.Woken, w.Position)
+		}
+	}
 }
 
 // resume submits again what was taken back.

@@ -22,7 +22,26 @@ func (l lines) Plan(_ context.Context, t orca.WindowTypeID) (*plan.Plan, error) 
 
 // plans of the tests: of processor p, of q, of q twice, and of both.
 func plansOfTwo(t *testing.T) lines {
-	return lines{"P": dag(t, "A"), "Q": dag(t, "q/A"), "QQ": dag(t, "q/A", "q/B < q/A"), "PQ": dag(t, "A", "q/B < A")}
+	return lines{"S": chained(t, "S"), "QS": chained(t, "q/S"), "P": dag(t, "A"), "Q": dag(t, "q/A"), "QQ": dag(t, "q/A", "q/B < q/A"), "PQ": dag(t, "A", "q/B < A")}
+}
+
+// chained is an algorithm that looks back at its own newest result.
+func chained(t *testing.T, name string) *plan.Plan {
+	return build(t, []orca.Algorithm{{
+		ID: idOf(name), WindowType: windowType, ResultType: orca.ResultValue, Self: orca.Lookback{Range: orca.Extent{Count: 1}},
+	}})
+}
+
+// emitChain accepts windows that follow one another.
+func (c *core) emitChain(plan string, from, to int) {
+	c.t.Helper()
+	for i := from; i < to; i++ {
+		em := emission()
+		em.Window.Type.Name, em.Window.From, em.Window.To = plan, orca.Time(i+1), orca.Time(i+2)
+		if _, err := c.Emit(c.t.Context(), em); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 }
 
 // startTwo starts a core with these plans.
@@ -385,6 +404,94 @@ func TestWindowOnItsWayIntoALotIsNotLeftBehind(t *testing.T) {
 			c.succeed(call)
 		}
 		c.pass(10 * time.Second)
+		c.checkIdle()
+	})
+}
+
+// Runs that wait for one another hold back nobody else, and go on one by one. The lower half of the places is theirs.
+func TestRunsThatWaitForOutcomesMakeRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := startTwo(t, newLedger(), 4)
+		c.emitChain("S", 0, 12)
+		c.finishRun(c.emitTo("P"))
+		c.standing(12, 2, 10)
+		if n := len(c.looking.waits); n > 2 {
+			t.Errorf("parked runs are known to %d waits in memory", n)
+		}
+		for p := range orca.Position(12) {
+			c.finishRun(p + 1)
+		}
+		c.checkIdle()
+	})
+}
+
+// A run that waits for a parked one is parked too, and no number of places is too small.
+func TestRunsThatWaitForParkedOnesMakeRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := startTwo(t, newLedger(), 1)
+		c.away(true)
+		c.emitChain("QS", 0, 3)
+		c.finishRun(c.emitTo("P"))
+		c.standing(3, 0, 3)
+		c.away(false)
+		for p := range orca.Position(3) {
+			c.finishRun(p + 1)
+		}
+		c.checkIdle()
+	})
+}
+
+// What was settled before a crash, and of which the parked runs were not told, wakes them at the start.
+func TestCrashBeforeTheWakingIsMadeUpFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := newLedger()
+		first := startTwo(t, l, 2, func(with *setUp) {
+			with.session.writeFault = func(w *write) (bool, error) {
+				if w.woken != nil {
+					return false, orca.Errorf(orca.Unavailable, "nothing was written")
+				}
+				return false, nil
+			}
+		})
+		first.emitChain("S", 0, 4)
+		first.finishRun(first.emitTo("P"))
+		first.standing(4, 1, 3)
+		first.finishRun(1)
+		first.crash()
+		c := startTwo(t, l, 2)
+		for p := range orca.Position(3) {
+			c.finishRun(p + 2)
+		}
+		c.checkIdle()
+	})
+}
+
+// An outcome that settles while its waiter is being parked is not waited for in vain, nor is one whose waking fails.
+func TestOutcomeThatSettlesDuringAParkingIsSeen(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		fails := 3
+		c := startTwo(t, newLedger(), 2, func(with *setUp) {
+			with.session.commitTime = func() time.Duration { return time.Second }
+			with.session.writeFault = func(w *write) (bool, error) {
+				if w.woken != nil && fails > 0 {
+					fails--
+					return false, orca.Errorf(orca.Unavailable, "nothing was written")
+				}
+				return false, nil
+			}
+		})
+		c.emitChain("S", 0, 4)
+		c.emitTo("P") // now the others begin to be parked
+		first := c.desk.pick(1)
+		c.succeed(first[0])
+		for p := range orca.Position(4) {
+			c.pass(time.Minute)
+			if p > 0 {
+				c.finishRun(p + 1)
+			}
+		}
+		c.finishRun(5)
+		c.pass(time.Minute)
 		c.checkIdle()
 	})
 }

@@ -11,9 +11,22 @@ import (
 // can go on as soon as any is served. Make it with NewLot; it never changes.
 type Lot struct {
 	Hash LotHash
-	// Algorithms are distinct and ascending; there is at least one.
+	// Algorithms are distinct and ascending; there is at least one, but in Expecting and Woken.
 	Algorithms []AlgorithmID
 }
+
+// The lots of runs that wait for no processor.
+var (
+	// Expecting is where they wait for outcomes of other runs, each for its own.
+	Expecting = &Lot{Hash: sha256.Sum256([]byte(expecting))}
+	// Woken is where they wait for a place: an outcome that they waited for is there.
+	Woken = &Lot{Hash: sha256.Sum256([]byte(woken))}
+)
+
+const (
+	expecting = `"expecting"`
+	woken     = `"woken"`
+)
 
 // LotHash identifies a lot by its algorithms.
 type LotHash [32]byte
@@ -26,8 +39,14 @@ func NewLot(algorithms []AlgorithmID) *Lot {
 	return l
 }
 
-// Content is the lot in its stored form, a JSON list of algorithm ids.
+// Content is the lot in its stored form: a JSON list of algorithm ids, or a name.
 func (l *Lot) Content() string {
+	switch l.Hash {
+	case Expecting.Hash:
+		return expecting
+	case Woken.Hash:
+		return woken
+	}
 	b, err := json.Marshal(l.Algorithms)
 	if err != nil {
 		panic(fmt.Sprintf("a list of algorithm ids has no JSON: %v", err)) // three strings each
@@ -37,6 +56,12 @@ func (l *Lot) Content() string {
 
 // ParseLot reads what Content has written.
 func ParseLot(content string) (*Lot, error) {
+	switch content {
+	case expecting:
+		return Expecting, nil
+	case woken:
+		return Woken, nil
+	}
 	var algorithms []AlgorithmID
 	if err := json.Unmarshal([]byte(content), &algorithms); err != nil {
 		return nil, fmt.Errorf("read a lot: %w", err)
@@ -51,6 +76,8 @@ func ParseLot(content string) (*Lot, error) {
 type Parking struct {
 	Position Position
 	Lot      *Lot
+	// Expects are the outcomes of other runs that it waits for as well: it can go on as soon as any of these is settled.
+	Expects []OutcomeKey
 	// Tries are those of open nodes, which go on from there.
 	Tries []Tries
 }
@@ -64,6 +91,13 @@ type Tries struct {
 	// Alone: it goes out in a request of its own. Lost: an instance broke down while it had this node.
 	Alone bool `json:"alone"`
 	Lost  bool `json:"lost"`
+}
+
+// WokenRun is a parked run that can go on, since an outcome that it waited for is settled.
+type WokenRun struct {
+	Position Position
+	// From is the lot that it was in before it was put into Woken.
+	From LotHash
 }
 
 // LotSize is how many runs are parked in a lot.

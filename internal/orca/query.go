@@ -75,6 +75,8 @@ type Backlog struct {
 	Newest Position
 	// Lots are those in which some of the open runs are parked, in no order.
 	Lots []LotSize
+	// Settled are outcomes that parked runs wait for although they are there, in no order.
+	Settled []OutcomeKey
 }
 
 // RunStats is how the runs of a core stand.

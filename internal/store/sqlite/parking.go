@@ -13,13 +13,95 @@ import (
 )
 
 // Park queues a run to be parked in a lot, whichever it may be in already, and returns. done is told whether it is
-// parked, which it is not when it has finished; see Accept for the rest.
+// parked, which it is not when it has finished, or when an outcome that it waits for is settled; see Accept for the rest.
 func (s *Store) Park(p orca.Parking, done func(parked bool, err error)) {
 	s.queue.add(&request{parking: &p, parked: done, size: rowOverhead})
 }
 
+// Wake queues outcomes that are settled and returns. The runs that are parked and wait for them are put into orca.Woken,
+// so many that no commit is held up; more says that there may be others. See Accept for the rest.
+func (s *Store) Wake(settled []orca.OutcomeKey, done func(woken []orca.WokenRun, more bool, err error)) {
+	s.queue.add(&request{settledNow: settled, woken: done, size: rowOverhead * (1 + len(settled))})
+}
+
+// wakeAtOnce bounds the runs that one request wakes.
+const wakeAtOnce = 1000
+
+// wake puts the runs that wait for outcomes into orca.Woken.
+func (tx *batchTx) wake(ctx context.Context, settled []orca.OutcomeKey) (woken []orca.WokenRun, more bool, err error) {
+	lot, err := tx.lot(ctx, orca.Woken)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, k := range settled {
+		algorithm, ok := tx.algorithms[k.Algorithm]
+		for ok {
+			if len(woken) == wakeAtOnce {
+				return woken, true, nil
+			}
+			row, err := tx.stmt.findExpected.row(ctx, int64(k.Position), algorithm)
+			if err != nil {
+				return nil, false, fmt.Errorf("look up who waits for %s of run %d: %w", k.Algorithm, k.Position, err)
+			}
+			if row == nil {
+				break
+			}
+			w, err := tx.wakeRun(ctx, row[0].(int64), lot)
+			if err != nil {
+				return nil, false, fmt.Errorf("wake run %d: %w", row[0], err)
+			}
+			if w != nil {
+				woken = append(woken, *w)
+			}
+		}
+	}
+	return woken, false, nil
+}
+
+// wakeRun puts a run into a lot, if it is parked, and forgets what it waits for.
+func (tx *batchTx) wakeRun(ctx context.Context, position, lot int64) (*orca.WokenRun, error) {
+	if _, err := tx.stmt.deleteExpected.exec(ctx, position); err != nil {
+		return nil, err
+	}
+	before, err := tx.stmt.lotOf.row(ctx, position)
+	if err != nil || before == nil {
+		return nil, err
+	}
+	w := &orca.WokenRun{Position: orca.Position(position)}
+	copy(w.From[:], blob(before, 0))
+	_, err = tx.stmt.wakeRun.exec(ctx, lot, position)
+	return w, err
+}
+
+// expects writes down which outcomes a parked run waits for, or reports that one of them is there.
+func (tx *batchTx) expects(ctx context.Context, p *orca.Parking) (settled bool, err error) {
+	algorithms := make([]int64, len(p.Expects))
+	for i, k := range p.Expects {
+		var ok bool
+		if algorithms[i], ok = tx.algorithms[k.Algorithm]; !ok {
+			return false, orca.Errorf(orca.NotFound, "algorithm %s was never registered", k.Algorithm.Full())
+		}
+		row, err := tx.stmt.hasOutcome.row(ctx, int64(k.Position), algorithms[i])
+		if err != nil || row != nil {
+			return row != nil, err
+		}
+	}
+	if _, err := tx.stmt.deleteExpected.exec(ctx, int64(p.Position)); err != nil {
+		return false, err
+	}
+	for i, k := range p.Expects {
+		if _, err := tx.stmt.insertExpected.exec(ctx, int64(k.Position), algorithms[i], int64(p.Position)); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 // park moves a run into a lot.
 func (tx *batchTx) park(ctx context.Context, p *orca.Parking) (parked bool, err error) {
+	if settled, err := tx.expects(ctx, p); err != nil || settled {
+		return false, err
+	}
 	lot, err := tx.lot(ctx, p.Lot)
 	if err != nil {
 		return false, err
@@ -37,7 +119,10 @@ func (tx *batchTx) park(ctx context.Context, p *orca.Parking) (parked bool, err 
 	if err != nil {
 		return false, fmt.Errorf("park run %d: %w", p.Position, err)
 	}
-	return n > 0, nil
+	if n == 0 {
+		_, err = tx.stmt.deleteExpected.exec(ctx, int64(p.Position))
+	}
+	return n > 0, err
 }
 
 func encodeTries(tries []orca.Tries) (driver.Value, error) {
@@ -69,7 +154,9 @@ func (tx *batchTx) insertOpen(ctx context.Context, position int64, l *orca.Lot, 
 func (tx *batchTx) deleteOpen(ctx context.Context, position int64) error {
 	n, err := tx.stmt.deletePend.exec(ctx, position)
 	if err == nil && n == 0 {
-		_, err = tx.stmt.deleteParked.exec(ctx, position)
+		if _, err = tx.stmt.deleteParked.exec(ctx, position); err == nil {
+			_, err = tx.stmt.deleteExpected.exec(ctx, position)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("delete open run %d: %w", position, err)
@@ -185,10 +272,32 @@ func (s *Store) Backlog(ctx context.Context) (b orca.Backlog, err error) {
 			(SELECT coalesce(max(position), 0) FROM run)`).Scan(&b.Open, &b.Newest); err != nil {
 			return err
 		}
-		b.Lots, err = tx.lots(ctx)
+		if b.Lots, err = tx.lots(ctx); err != nil {
+			return err
+		}
+		b.Settled, err = tx.settledExpected(ctx)
 		return err
 	})
 	return b, err
+}
+
+// settledExpected returns the outcomes that are there and that somebody waits for.
+func (tx snapshot) settledExpected(ctx context.Context) (keys []orca.OutcomeKey, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT e.run, a.processor, a.name, a.version FROM expected e
+		CROSS JOIN outcome o ON o.position = e.run AND o.algorithm = e.algorithm
+		CROSS JOIN algorithm a ON a.id = e.algorithm`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var k orca.OutcomeKey
+		if err := rows.Scan(&k.Position, &k.Algorithm.Processor, &k.Algorithm.Name, &k.Algorithm.Version); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
 }
 
 // lots returns those in which runs are parked.

@@ -8,15 +8,17 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// request is one emission, revision, settlement or parking on its way into the ledger, with whom to tell.
+// request is one emission, revision, settlement, parking or waking on its way into the ledger, with whom to tell.
 type request struct {
 	emission   *orca.Emission
 	revision   *orca.Revision
 	settlement *orca.Settlement
 	parking    *orca.Parking
+	settledNow []orca.OutcomeKey
 	accepted   func(orca.Accepted, error)
 	settled    func(error)
 	parked     func(bool, error)
+	woken      func([]orca.WokenRun, bool, error)
 	// size is the payload in bytes.
 	size int
 	// refused: it was too much for the queue, and only waits to be told so.
@@ -29,6 +31,8 @@ func (r *request) fail(err error) {
 		r.accepted(orca.Accepted{}, err)
 	case r.parked != nil:
 		r.parked(false, err)
+	case r.woken != nil:
+		r.woken(nil, false, err)
 	default:
 		r.settled(err)
 	}

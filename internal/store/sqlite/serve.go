@@ -37,6 +37,8 @@ func (s *Store) Serve(ctx context.Context) error {
 type answer struct {
 	accepted orca.Accepted
 	parked   bool
+	woken    []orca.WokenRun
+	more     bool
 	err      error
 }
 
@@ -48,6 +50,8 @@ func (a *answer) tell(r *request) {
 		r.accepted(a.accepted, nil)
 	case r.parked != nil:
 		r.parked(a.parked, nil)
+	case r.woken != nil:
+		r.woken(a.woken, a.more, nil)
 	default:
 		r.settled(nil)
 	}
@@ -160,6 +164,8 @@ func (tx *batchTx) dispatch(ctx context.Context, r *request) (a answer) {
 		a.accepted, a.err = tx.accept(ctx, r.emission)
 	case r.revision != nil:
 		a.accepted, a.err = tx.revise(ctx, r.revision)
+	case r.woken != nil:
+		a.woken, a.more, a.err = tx.wake(ctx, r.settledNow)
 	case r.parking != nil:
 		a.parked, a.err = tx.park(ctx, r.parking)
 	default:

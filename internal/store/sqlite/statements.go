@@ -13,6 +13,9 @@ type statements struct {
 	insertOutcome, finishRun, deletePend   *stmt
 	insertParked, deleteParked             *stmt
 	parkRun, reparkRun, lotID, insertLot   *stmt
+	hasOutcome, insertExpected             *stmt
+	deleteExpected, findExpected, lotOf    *stmt
+	wakeRun                                *stmt
 	insertKey, findKey, deleteKey, expire  *stmt
 	newestRun, hasSucceeded, keepOutcome   *stmt
 	savepoint, release, rollbackTo         *stmt
@@ -34,9 +37,15 @@ func (s *statements) list() map[**stmt]string {
 		&s.deleteParked:  `DELETE FROM parked WHERE position = ?`,
 		&s.parkRun: `INSERT INTO parked (lot, tries, position, metadata)
 			SELECT ?, ?, position, metadata FROM pending WHERE position = ?`,
-		&s.reparkRun: `UPDATE parked SET lot = ?, tries = ? WHERE position = ?`,
-		&s.lotID:     `SELECT id FROM lot WHERE hash = ?`,
-		&s.insertLot: `INSERT INTO lot (hash, algorithms) VALUES (?, ?) RETURNING id`,
+		&s.reparkRun:      `UPDATE parked SET lot = ?, tries = ? WHERE position = ?`,
+		&s.hasOutcome:     `SELECT 1 FROM outcome WHERE position = ? AND algorithm = ?`,
+		&s.insertExpected: `INSERT INTO expected (run, algorithm, position) VALUES (?, ?, ?)`,
+		&s.deleteExpected: `DELETE FROM expected WHERE position = ?`,
+		&s.findExpected:   `SELECT position FROM expected WHERE run = ? AND algorithm = ? ORDER BY position LIMIT 1`,
+		&s.lotOf:          `SELECT lot.hash FROM parked CROSS JOIN lot ON lot.id = parked.lot WHERE parked.position = ?`,
+		&s.wakeRun:        `UPDATE parked SET lot = ? WHERE position = ?`,
+		&s.lotID:          `SELECT id FROM lot WHERE hash = ?`,
+		&s.insertLot:      `INSERT INTO lot (hash, algorithms) VALUES (?, ?) RETURNING id`,
 		&s.insertOutcome: `INSERT INTO outcome (position, algorithm, kind, attempts, settled_at, produced_at, reason,
 				result_status, result_type, result_timestamp, result_value, result_json, result_error, result)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -13,6 +13,8 @@ import (
 var parkingTests = map[string]func(*testing.T, Opener){
 	"ParkedRunsAreReadFromTheirLots": testLots,
 	"ParkedRunLosesNothing":          testParkedRun,
+	"SettledOutcomesWakeParkedRuns":  testWake,
+	"ManyAreWokenInParts":            testManyAreWoken,
 }
 
 // lots of the tests: for one algorithm, and for two of which that is one.
@@ -90,6 +92,74 @@ func testParkedRun(t *testing.T, open Opener) {
 	check(t, "parking what has ended", l.park(orca.Parking{Position: 1, Lot: cpuLot}), parkingAnswer{})
 	check(t, "parking what never was", l.park(orca.Parking{Position: 7, Lot: cpuLot}), parkingAnswer{})
 	check(t, "backlog", l.backlog(), orca.Backlog{Newest: 1})
+}
+
+// wakeAnswer is what Wake tells.
+type wakeAnswer struct {
+	Woken []orca.WokenRun
+	More  bool
+	Err   error
+}
+
+func (l *ledger) wake(settled ...orca.OutcomeKey) wakeAnswer {
+	done := make(chan wakeAnswer, 1)
+	l.Wake(settled, func(woken []orca.WokenRun, more bool, err error) { done <- wakeAnswer{woken, more, err} })
+	return <-done
+}
+
+// testWake: an outcome wakes those who wait for it, once, and nobody else; what is there is not waited for.
+func testWake(t *testing.T, open Opener) {
+	l := served(t, open)
+	for i := range 5 {
+		l.emitted(emission(i))
+	}
+	key := func(p orca.Position, of orca.KnownAlgorithm) orca.OutcomeKey {
+		return orca.OutcomeKey{Position: p, Algorithm: of.Algorithm.ID}
+	}
+	done := func(p orca.Position) orca.Settlement {
+		return orca.Settlement{Position: p, Outcomes: []orca.Outcome{value(cpu, 1, at(9))}}
+	}
+	check(t, "parking 2", l.park(orca.Parking{Position: 2, Lot: orca.Expecting, Expects: []orca.OutcomeKey{key(1, cpu), key(1, mem)}}), parkingAnswer{Parked: true})
+	check(t, "parking 3", l.park(orca.Parking{Position: 3, Lot: cpuLot, Expects: []orca.OutcomeKey{key(1, cpu)}}), parkingAnswer{Parked: true})
+	check(t, "parking 4", l.park(orca.Parking{Position: 4, Lot: orca.Expecting, Expects: []orca.OutcomeKey{key(2, cpu)}}), parkingAnswer{Parked: true})
+	check(t, "settled, that is waited for, at first", l.backlog().Settled, nil)
+	l.settled(done(1))
+	check(t, "parking 5", l.park(orca.Parking{Position: 5, Lot: orca.Expecting, Expects: []orca.OutcomeKey{key(2, cpu), key(1, cpu)}}), parkingAnswer{})
+	l.reopen()
+	check(t, "settled, that is waited for", l.backlog().Settled, []orca.OutcomeKey{key(1, cpu)})
+	check(t, "waking", l.wake(key(1, cpu), key(5, cpu)), wakeAnswer{Woken: []orca.WokenRun{
+		{Position: 2, From: orca.Expecting.Hash}, {Position: 3, From: cpuLot.Hash},
+	}})
+	check(t, "waking again", l.wake(key(1, cpu), key(1, mem)), wakeAnswer{})
+	check(t, "woken", l.next(10, orca.OpenSource{Lot: orca.Woken}), []orca.Position{2, 3})
+	check(t, "still waiting", l.next(10, orca.OpenSource{Lot: orca.Expecting}), []orca.Position{4})
+	l.settled(orca.Settlement{Position: 4, Outcomes: []orca.Outcome{value(cpu, 1, at(9))}, End: orca.RunSucceeded, At: at(9)})
+	check(t, "waking what has ended", l.wake(key(2, cpu)), wakeAnswer{})
+	check(t, "waking for nobody", l.wake(orca.OutcomeKey{Position: 1, Algorithm: orca.AlgorithmID{Name: "Nobody"}}), wakeAnswer{})
+}
+
+// testManyAreWoken: no commit is held up by all who wait for one outcome.
+func testManyAreWoken(t *testing.T, open Opener) {
+	const n = 2500
+	l := served(t, open)
+	many := make([]orca.Emission, n+1)
+	for i := range many {
+		many[i] = emission(i)
+	}
+	l.emit(many...)
+	awaited := orca.OutcomeKey{Position: 1, Algorithm: cpu.Algorithm.ID}
+	for p := range orca.Position(n) {
+		l.Park(orca.Parking{Position: p + 2, Lot: orca.Expecting, Expects: []orca.OutcomeKey{awaited}}, func(bool, error) {})
+	}
+	l.settled(orca.Settlement{Position: 1, Outcomes: []orca.Outcome{value(cpu, 1, at(9))}})
+	woken, calls := 0, 0
+	for more := true; more; calls++ {
+		answer := l.wake(awaited)
+		woken, more = woken+len(answer.Woken), answer.More
+	}
+	if woken != n || calls < 2 {
+		t.Errorf("%d of %d were woken, in %d calls", woken, n, calls)
+	}
 }
 
 // backlog with its lots in a certain order.

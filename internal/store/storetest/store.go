@@ -30,9 +30,11 @@ type Store interface {
 	// outcomes of one node the first stays, and a finished run keeps its end: neither is an error.
 	Settle(s orca.Settlement, done func(error))
 
-	// Park moves an unfinished run into a lot, from another one too, and tells whether it did; done is called as for
-	// Accept.
+	// Park moves an unfinished run into a lot, from another one too, and tells whether it did, which it does
+	// not when it expects an outcome that is there; done is called as for Accept.
 	Park(p orca.Parking, done func(parked bool, err error))
+	// Wake puts parked runs that expect the given outcomes into orca.Woken, and tells which; more asks to be called again.
+	Wake(settled []orca.OutcomeKey, done func(woken []orca.WokenRun, more bool, err error))
 	// NextRuns returns the unfinished runs of the lowest positions of all sources, as OpenRuns does.
 	NextRuns(ctx context.Context, sources []orca.OpenSource, limit int) ([]orca.OpenRun, error)
 

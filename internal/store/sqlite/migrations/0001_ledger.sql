@@ -132,11 +132,20 @@ CREATE TABLE parked (
 ) STRICT;
 CREATE INDEX parked_lot ON parked (lot, position);
 
+-- The outcomes of other runs that parked runs wait for.
+CREATE TABLE expected (
+    run INTEGER NOT NULL REFERENCES run (position),
+    algorithm INTEGER NOT NULL REFERENCES algorithm (id),
+    position INTEGER NOT NULL REFERENCES run (position), -- who waits
+    PRIMARY KEY (run, algorithm, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX expected_by ON expected (position);
+
 -- Lots by content: parked runs wait for any of the algorithms of theirs.
 CREATE TABLE lot (
     id INTEGER PRIMARY KEY,
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
-    algorithms TEXT NOT NULL                 -- JSON list of algorithm ids
+    algorithms TEXT NOT NULL                 -- JSON list of algorithm ids, or the name of a lot for those who wait for none
 ) STRICT;
 
 -- Idempotency keys, deleted when they expire.
