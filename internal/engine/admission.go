@@ -113,6 +113,7 @@ type load struct {
 	sources []orca.OpenSource
 	limit   int
 	newest  orca.Position // when it was asked
+	doubt   bool          // when it was asked
 
 	// What it brought: rows, of which some may be unreadable, up to last.
 	rows int
@@ -132,8 +133,8 @@ func (e *Engine) admit(ctx context.Context, loads *sync.WaitGroup) {
 	if lots {
 		a.dropTail() // its runs may have to wait for lower ones of a lot, or these for them
 	}
+	l := &load{sources: sources, limit: free, newest: a.newest, doubt: a.doubt}
 	a.loading, a.doubt = true, false
-	l := &load{sources: sources, limit: free, newest: a.newest}
 	l.read = func(ctx context.Context) ([]orca.OpenRun, error) { return e.cfg.Ledger.NextRuns(ctx, sources, l.limit) }
 	loads.Go(func() {
 		if e.load(ctx, l) {
@@ -149,6 +150,8 @@ func (e *Engine) loaded(l *load) {
 	a.admitted = max(a.admitted, l.last)
 	if l.rows < l.limit {
 		a.admitted = max(a.admitted, l.newest)
+	} else {
+		a.doubt = a.doubt || l.doubt // it has not seen all there is
 	}
 	for _, r := range l.runs {
 		if e.active[r.position] == nil { // else a lot has it still, and it was loaded before

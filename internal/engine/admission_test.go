@@ -123,6 +123,29 @@ func TestRunsBeyondTheRoomBesideALoadAreRows(t *testing.T) {
 	})
 }
 
+// A run of which nobody was told is looked for to the end, however few rows are loaded at once.
+func TestRunOfUnknownCommitIsFoundBehindABacklog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := startCore(t, newLedger(), dag(t, "A"), activeRuns(1), func(with *setUp) {
+			with.session.writeFault = func(w *write) (bool, error) {
+				if w.emission == nil || len(with.session.runs) < 3 {
+					return false, nil
+				}
+				return true, orca.Errorf(orca.OutcomeUnknown, "the commit was cut off")
+			}
+		})
+		for range 3 {
+			c.emit()
+		}
+		_, err := c.Emit(t.Context(), emission())
+		refusedWith(t, "Emit", err, orca.OutcomeUnknown, "cut off")
+		for _, call := range []string{"1 p: A", "2 p: A", "3 p: A", "4 p: A"} {
+			c.succeed(c.next(call))
+		}
+		c.checkIdle()
+	})
+}
+
 // A load may bring a run before the loop is told that it was accepted.
 func TestRunThatIsLoadedBeforeItIsToldOfCountsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
