@@ -43,6 +43,9 @@ type OutcomeKey struct {
 type PastRow struct {
 	WindowID WindowID
 	Position Position
+	Revision int
+	// ProducedAt is the run in which the algorithm ran: another one than that at Position when a retry kept the outcome.
+	ProducedAt Position
 	// Window as it is stored.
 	Window Window
 	// Result is the contract's encoded Result message.

@@ -195,12 +195,12 @@ const (
 
 	// pastRowsQuery takes the key of an algorithm and a JSON list of positions, of which it finds the first runs of their
 	// windows, whose key is that of the window. laterRowsQuery finds the others.
-	pastRowsQuery  = pastRowsFrom + ` CROSS JOIN window w ON w.id = o.position WHERE o.kind = 1`
-	laterRowsQuery = pastRowsFrom + `
+	pastRowsQuery  = `SELECT 1, ` + pastRowsFrom + ` CROSS JOIN window w ON w.id = o.position WHERE o.kind = 1`
+	laterRowsQuery = `SELECT r.revision, ` + pastRowsFrom + `
 		CROSS JOIN run r ON r.position = o.position
 		CROSS JOIN window w ON w.id = r.window
 		WHERE o.kind = 1 AND r.revision > 1`
-	pastRowsFrom = `SELECT o.position, w.id, w.time_from, w.time_to, w.origin, w.metadata, o.result
+	pastRowsFrom = `o.position, coalesce(o.produced_at, o.position), w.id, w.time_from, w.time_to, w.origin, w.metadata, o.result
 		FROM json_each(?2) asked
 		CROSS JOIN outcome o ON o.position = asked.value AND o.algorithm = ?1`
 )
@@ -251,7 +251,7 @@ func (tx snapshot) fillRows(ctx context.Context, query *sql.Stmt, key int64, typ
 	defer rows.Close()
 	var r orca.PastRow
 	w := &r.Window
-	targets := []any{&r.Position, &r.WindowID, &w.From, &w.To, &w.Origin, &w.Metadata, &r.Result}
+	targets := []any{&r.Revision, &r.Position, &r.ProducedAt, &r.WindowID, &w.From, &w.To, &w.Origin, &w.Metadata, &r.Result}
 	for i := 0; rows.Next(); i++ {
 		r = orca.PastRow{Window: orca.Window{Type: typ}}
 		if err := rows.Scan(targets...); err != nil {

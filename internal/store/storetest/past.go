@@ -192,11 +192,11 @@ func testPastRows(t *testing.T, open Opener) {
 		p := l.emitted(e)
 		o := value(cpu, float64(i), at(9))
 		l.settled(orca.Settlement{Position: p, Outcomes: []orca.Outcome{o, outcome(mem, orca.Skipped)}, End: orca.RunFailed, At: at(9)})
-		want = append(want, orca.PastRow{WindowID: p, Position: p, Window: e.Window, Result: o.Result.Encoded})
+		want = append(want, orca.PastRow{WindowID: p, Position: p, Revision: 1, ProducedAt: p, Window: e.Window, Result: o.Result.Encoded})
 	}
 	kept := l.revised(orca.Revision{Window: 2, Base: 2, Kind: orca.RunRetry, Outcomes: []orca.Outcome{keep(cpu, 2)}, AcceptedAt: at(9)})
 	again := want[1]
-	again.Position = kept.Position
+	again.Position, again.Revision = kept.Position, 2
 	rows := func(positions ...orca.Position) []orca.PastRow {
 		return must[[]orca.PastRow](t)(l.PastRows(t.Context(), cpu.Algorithm.ID, positions))
 	}

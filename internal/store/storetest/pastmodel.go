@@ -167,7 +167,8 @@ func (m *pastModel) revise(t *rapid.T) {
 		}
 		for _, n := range next.nodes {
 			if o, has := base.outcomes[n.Algorithm.ID]; has && o.Kind == orca.Succeeded && rapid.Bool().Draw(t, "keep") {
-				r.Outcomes = append(r.Outcomes, keep(n, r.Base))
+				o.ProducedAt = cmp.Or(o.ProducedAt, r.Base)
+				r.Outcomes = append(r.Outcomes, keep(n, o.ProducedAt))
 				next.outcomes[n.Algorithm.ID] = o
 			}
 		}
@@ -259,8 +260,8 @@ func (m *pastModel) compareRows(t *rapid.T, of orca.AlgorithmID, runs []orca.Pas
 		}
 		positions = append(positions, r.Position)
 		run := &m.runs[r.Position-1]
-		want = append(want, orca.PastRow{WindowID: r.Window, Position: r.Position, Window: run.emission.Window,
-			Result: run.outcomes[of].Result.Encoded})
+		want = append(want, orca.PastRow{WindowID: r.Window, Position: r.Position, Revision: run.revision,
+			ProducedAt: cmp.Or(run.outcomes[of].ProducedAt, r.Position), Window: run.emission.Window, Result: run.outcomes[of].Result.Encoded})
 	}
 	check(t, "rows", must[[]orca.PastRow](t)(m.ledger.PastRows(t.Context(), of, positions)), want)
 }
