@@ -2,6 +2,7 @@ package lookback
 
 import (
 	"context"
+	"math"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -64,23 +65,9 @@ type Ledger interface {
 // given position. When it meets a run that is not settled it returns that one, and no rows; with available it passes
 // over those.
 func (l *Look) Read(ctx context.Context, from Ledger, window orca.WindowID, at orca.Position, available bool) (rows []orca.PastRun, open *orca.PastRun, err error) {
-	walk := l.Walk()
-	q := l.Limit(orca.PastQuery{Algorithm: l.Of, Window: window, Before: at, Fields: l.Fields})
-	err = from.Past(ctx, q, func(p orca.PastRun) bool {
-		switch walk.Next(p) {
-		case Take:
-			rows = append(rows, p)
-		case Wait:
-			if !available {
-				open = &p
-				return false
-			}
-		case Pass, Full:
-		}
-		return !walk.Full()
-	})
-	if err != nil || open != nil {
-		return nil, open, err
+	part, err := l.Part(ctx, from, View{Window: window, At: at, Available: available}, Place{}, math.MaxInt)
+	if err != nil || part.Open != nil {
+		return nil, part.Open, err
 	}
-	return rows, nil, nil
+	return part.Rows, nil, nil
 }
