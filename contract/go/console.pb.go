@@ -209,6 +209,64 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 	return file_console_proto_rawDescGZIP(), []int{2}
 }
 
+// Whether the past results that an algorithm was given are those that it would be given if it ran now: the same results of
+// the same windows in the same order. What is not settled yet does not make them stale.
+type Freshness int32
+
+const (
+	// Not known: of an algorithm that looks back at nothing, of an outcome that is not the algorithm's own, of a node that is
+	// open, and outside of GetWindow.
+	Freshness_FRESHNESS_UNSPECIFIED Freshness = 0
+	Freshness_FRESHNESS_CURRENT     Freshness = 1
+	// A window that came later, or a later run of one of them, would change them. The outcome stays as it is.
+	Freshness_FRESHNESS_STALE Freshness = 2
+	// There are too many to compare them here.
+	Freshness_FRESHNESS_NOT_COMPARED Freshness = 3
+)
+
+// Enum value maps for Freshness.
+var (
+	Freshness_name = map[int32]string{
+		0: "FRESHNESS_UNSPECIFIED",
+		1: "FRESHNESS_CURRENT",
+		2: "FRESHNESS_STALE",
+		3: "FRESHNESS_NOT_COMPARED",
+	}
+	Freshness_value = map[string]int32{
+		"FRESHNESS_UNSPECIFIED":  0,
+		"FRESHNESS_CURRENT":      1,
+		"FRESHNESS_STALE":        2,
+		"FRESHNESS_NOT_COMPARED": 3,
+	}
+)
+
+func (x Freshness) Enum() *Freshness {
+	p := new(Freshness)
+	*p = x
+	return p
+}
+
+func (x Freshness) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Freshness) Descriptor() protoreflect.EnumDescriptor {
+	return file_console_proto_enumTypes[3].Descriptor()
+}
+
+func (Freshness) Type() protoreflect.EnumType {
+	return &file_console_proto_enumTypes[3]
+}
+
+func (x Freshness) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Freshness.Descriptor instead.
+func (Freshness) EnumDescriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{3}
+}
+
 type AlgorithmState int32
 
 const (
@@ -248,11 +306,11 @@ func (x AlgorithmState) String() string {
 }
 
 func (AlgorithmState) Descriptor() protoreflect.EnumDescriptor {
-	return file_console_proto_enumTypes[3].Descriptor()
+	return file_console_proto_enumTypes[4].Descriptor()
 }
 
 func (AlgorithmState) Type() protoreflect.EnumType {
-	return &file_console_proto_enumTypes[3]
+	return &file_console_proto_enumTypes[4]
 }
 
 func (x AlgorithmState) Number() protoreflect.EnumNumber {
@@ -261,7 +319,7 @@ func (x AlgorithmState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AlgorithmState.Descriptor instead.
 func (AlgorithmState) EnumDescriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{3}
+	return file_console_proto_rawDescGZIP(), []int{4}
 }
 
 type InstanceState int32
@@ -306,11 +364,11 @@ func (x InstanceState) String() string {
 }
 
 func (InstanceState) Descriptor() protoreflect.EnumDescriptor {
-	return file_console_proto_enumTypes[4].Descriptor()
+	return file_console_proto_enumTypes[5].Descriptor()
 }
 
 func (InstanceState) Type() protoreflect.EnumType {
-	return &file_console_proto_enumTypes[4]
+	return &file_console_proto_enumTypes[5]
 }
 
 func (x InstanceState) Number() protoreflect.EnumNumber {
@@ -319,7 +377,7 @@ func (x InstanceState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use InstanceState.Descriptor instead.
 func (InstanceState) EnumDescriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{4}
+	return file_console_proto_rawDescGZIP(), []int{5}
 }
 
 // An algorithm's identity.
@@ -383,6 +441,59 @@ func (x *AlgorithmRef) GetVersion() string {
 	return ""
 }
 
+// A window type's identity.
+type WindowTypeRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WindowTypeRef) Reset() {
+	*x = WindowTypeRef{}
+	mi := &file_console_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WindowTypeRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WindowTypeRef) ProtoMessage() {}
+
+func (x *WindowTypeRef) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WindowTypeRef.ProtoReflect.Descriptor instead.
+func (*WindowTypeRef) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WindowTypeRef) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WindowTypeRef) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 type ProcessorInfo struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Name      string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -396,7 +507,7 @@ type ProcessorInfo struct {
 
 func (x *ProcessorInfo) Reset() {
 	*x = ProcessorInfo{}
-	mi := &file_console_proto_msgTypes[1]
+	mi := &file_console_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +519,7 @@ func (x *ProcessorInfo) String() string {
 func (*ProcessorInfo) ProtoMessage() {}
 
 func (x *ProcessorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[1]
+	mi := &file_console_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +532,7 @@ func (x *ProcessorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessorInfo.ProtoReflect.Descriptor instead.
 func (*ProcessorInfo) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{1}
+	return file_console_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ProcessorInfo) GetName() string {
@@ -474,7 +585,7 @@ type InstanceInfo struct {
 
 func (x *InstanceInfo) Reset() {
 	*x = InstanceInfo{}
-	mi := &file_console_proto_msgTypes[2]
+	mi := &file_console_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +597,7 @@ func (x *InstanceInfo) String() string {
 func (*InstanceInfo) ProtoMessage() {}
 
 func (x *InstanceInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[2]
+	mi := &file_console_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +610,7 @@ func (x *InstanceInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceInfo.ProtoReflect.Descriptor instead.
 func (*InstanceInfo) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{2}
+	return file_console_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *InstanceInfo) GetConnectionStr() string {
@@ -571,14 +682,16 @@ type AlgorithmInfo struct {
 	Algorithm *Algorithm             `protobuf:"bytes,2,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
 	State     AlgorithmState         `protobuf:"varint,3,opt,name=state,proto3,enum=orca.console.v1.AlgorithmState" json:"state,omitempty"`
 	// The dependencies that nobody has announced yet.
-	Awaited       []*AlgorithmRef `protobuf:"bytes,4,rep,name=awaited,proto3" json:"awaited,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Awaited []*AlgorithmRef `protobuf:"bytes,4,rep,name=awaited,proto3" json:"awaited,omitempty"`
+	// What triggers each of algorithm.dependencies, in their order; one of an empty name where that is not known yet.
+	DependencyWindowTypes []*WindowTypeRef `protobuf:"bytes,5,rep,name=dependency_window_types,json=dependencyWindowTypes,proto3" json:"dependency_window_types,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *AlgorithmInfo) Reset() {
 	*x = AlgorithmInfo{}
-	mi := &file_console_proto_msgTypes[3]
+	mi := &file_console_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +703,7 @@ func (x *AlgorithmInfo) String() string {
 func (*AlgorithmInfo) ProtoMessage() {}
 
 func (x *AlgorithmInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[3]
+	mi := &file_console_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +716,7 @@ func (x *AlgorithmInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlgorithmInfo.ProtoReflect.Descriptor instead.
 func (*AlgorithmInfo) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{3}
+	return file_console_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AlgorithmInfo) GetProcessor() string {
@@ -634,6 +747,13 @@ func (x *AlgorithmInfo) GetAwaited() []*AlgorithmRef {
 	return nil
 }
 
+func (x *AlgorithmInfo) GetDependencyWindowTypes() []*WindowTypeRef {
+	if x != nil {
+		return x.DependencyWindowTypes
+	}
+	return nil
+}
+
 type WindowInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -648,7 +768,7 @@ type WindowInfo struct {
 
 func (x *WindowInfo) Reset() {
 	*x = WindowInfo{}
-	mi := &file_console_proto_msgTypes[4]
+	mi := &file_console_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +780,7 @@ func (x *WindowInfo) String() string {
 func (*WindowInfo) ProtoMessage() {}
 
 func (x *WindowInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[4]
+	mi := &file_console_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +793,7 @@ func (x *WindowInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowInfo.ProtoReflect.Descriptor instead.
 func (*WindowInfo) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{4}
+	return file_console_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WindowInfo) GetId() string {
@@ -724,7 +844,7 @@ type RunInfo struct {
 
 func (x *RunInfo) Reset() {
 	*x = RunInfo{}
-	mi := &file_console_proto_msgTypes[5]
+	mi := &file_console_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +856,7 @@ func (x *RunInfo) String() string {
 func (*RunInfo) ProtoMessage() {}
 
 func (x *RunInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[5]
+	mi := &file_console_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +869,7 @@ func (x *RunInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunInfo.ProtoReflect.Descriptor instead.
 func (*RunInfo) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{5}
+	return file_console_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RunInfo) GetPosition() int64 {
@@ -822,14 +942,16 @@ type NodeInfo struct {
 	// The nodes of the same run whose results it takes.
 	DependsOn []*AlgorithmRef `protobuf:"bytes,7,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
 	// The run in which this outcome was produced: another than the node's own when a retry kept it.
-	ProducedAt    int64 `protobuf:"varint,8,opt,name=produced_at,json=producedAt,proto3" json:"produced_at,omitempty"`
+	ProducedAt int64 `protobuf:"varint,8,opt,name=produced_at,json=producedAt,proto3" json:"produced_at,omitempty"`
+	// In answers of GetWindow: whether it would be given other past results now.
+	Freshness     Freshness `protobuf:"varint,9,opt,name=freshness,proto3,enum=orca.console.v1.Freshness" json:"freshness,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeInfo) Reset() {
 	*x = NodeInfo{}
-	mi := &file_console_proto_msgTypes[6]
+	mi := &file_console_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +963,7 @@ func (x *NodeInfo) String() string {
 func (*NodeInfo) ProtoMessage() {}
 
 func (x *NodeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[6]
+	mi := &file_console_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +976,7 @@ func (x *NodeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeInfo.ProtoReflect.Descriptor instead.
 func (*NodeInfo) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{6}
+	return file_console_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *NodeInfo) GetAlgorithm() *AlgorithmRef {
@@ -913,6 +1035,13 @@ func (x *NodeInfo) GetProducedAt() int64 {
 	return 0
 }
 
+func (x *NodeInfo) GetFreshness() Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return Freshness_FRESHNESS_UNSPECIFIED
+}
+
 // One outcome of an algorithm, with the window that it belongs to.
 type ResultInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -927,7 +1056,7 @@ type ResultInfo struct {
 
 func (x *ResultInfo) Reset() {
 	*x = ResultInfo{}
-	mi := &file_console_proto_msgTypes[7]
+	mi := &file_console_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1068,7 @@ func (x *ResultInfo) String() string {
 func (*ResultInfo) ProtoMessage() {}
 
 func (x *ResultInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[7]
+	mi := &file_console_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1081,7 @@ func (x *ResultInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultInfo.ProtoReflect.Descriptor instead.
 func (*ResultInfo) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{7}
+	return file_console_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ResultInfo) GetWindowId() string {
@@ -1000,7 +1129,7 @@ type ListProcessorsRequest struct {
 
 func (x *ListProcessorsRequest) Reset() {
 	*x = ListProcessorsRequest{}
-	mi := &file_console_proto_msgTypes[8]
+	mi := &file_console_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1141,7 @@ func (x *ListProcessorsRequest) String() string {
 func (*ListProcessorsRequest) ProtoMessage() {}
 
 func (x *ListProcessorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[8]
+	mi := &file_console_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1154,7 @@ func (x *ListProcessorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessorsRequest.ProtoReflect.Descriptor instead.
 func (*ListProcessorsRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{8}
+	return file_console_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListProcessorsRequest) GetPageSize() int32 {
@@ -1052,7 +1181,7 @@ type ListProcessorsResponse struct {
 
 func (x *ListProcessorsResponse) Reset() {
 	*x = ListProcessorsResponse{}
-	mi := &file_console_proto_msgTypes[9]
+	mi := &file_console_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1193,7 @@ func (x *ListProcessorsResponse) String() string {
 func (*ListProcessorsResponse) ProtoMessage() {}
 
 func (x *ListProcessorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[9]
+	mi := &file_console_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1206,7 @@ func (x *ListProcessorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessorsResponse.ProtoReflect.Descriptor instead.
 func (*ListProcessorsResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{9}
+	return file_console_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListProcessorsResponse) GetProcessors() []*ProcessorInfo {
@@ -1109,7 +1238,7 @@ type ListAlgorithmsRequest struct {
 
 func (x *ListAlgorithmsRequest) Reset() {
 	*x = ListAlgorithmsRequest{}
-	mi := &file_console_proto_msgTypes[10]
+	mi := &file_console_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1250,7 @@ func (x *ListAlgorithmsRequest) String() string {
 func (*ListAlgorithmsRequest) ProtoMessage() {}
 
 func (x *ListAlgorithmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[10]
+	mi := &file_console_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1263,7 @@ func (x *ListAlgorithmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlgorithmsRequest.ProtoReflect.Descriptor instead.
 func (*ListAlgorithmsRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{10}
+	return file_console_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListAlgorithmsRequest) GetPageSize() int32 {
@@ -1182,7 +1311,7 @@ type ListAlgorithmsResponse struct {
 
 func (x *ListAlgorithmsResponse) Reset() {
 	*x = ListAlgorithmsResponse{}
-	mi := &file_console_proto_msgTypes[11]
+	mi := &file_console_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1323,7 @@ func (x *ListAlgorithmsResponse) String() string {
 func (*ListAlgorithmsResponse) ProtoMessage() {}
 
 func (x *ListAlgorithmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[11]
+	mi := &file_console_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1336,7 @@ func (x *ListAlgorithmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlgorithmsResponse.ProtoReflect.Descriptor instead.
 func (*ListAlgorithmsResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{11}
+	return file_console_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListAlgorithmsResponse) GetAlgorithms() []*AlgorithmInfo {
@@ -1242,7 +1371,7 @@ type ListWindowsRequest struct {
 
 func (x *ListWindowsRequest) Reset() {
 	*x = ListWindowsRequest{}
-	mi := &file_console_proto_msgTypes[12]
+	mi := &file_console_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1383,7 @@ func (x *ListWindowsRequest) String() string {
 func (*ListWindowsRequest) ProtoMessage() {}
 
 func (x *ListWindowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[12]
+	mi := &file_console_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1396,7 @@ func (x *ListWindowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWindowsRequest.ProtoReflect.Descriptor instead.
 func (*ListWindowsRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{12}
+	return file_console_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListWindowsRequest) GetPageSize() int32 {
@@ -1329,7 +1458,7 @@ type ListWindowsResponse struct {
 
 func (x *ListWindowsResponse) Reset() {
 	*x = ListWindowsResponse{}
-	mi := &file_console_proto_msgTypes[13]
+	mi := &file_console_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1470,7 @@ func (x *ListWindowsResponse) String() string {
 func (*ListWindowsResponse) ProtoMessage() {}
 
 func (x *ListWindowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[13]
+	mi := &file_console_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1483,7 @@ func (x *ListWindowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWindowsResponse.ProtoReflect.Descriptor instead.
 func (*ListWindowsResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{13}
+	return file_console_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListWindowsResponse) GetWindows() []*WindowInfo {
@@ -1382,7 +1511,7 @@ type GetWindowRequest struct {
 
 func (x *GetWindowRequest) Reset() {
 	*x = GetWindowRequest{}
-	mi := &file_console_proto_msgTypes[14]
+	mi := &file_console_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1523,7 @@ func (x *GetWindowRequest) String() string {
 func (*GetWindowRequest) ProtoMessage() {}
 
 func (x *GetWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[14]
+	mi := &file_console_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1536,7 @@ func (x *GetWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWindowRequest.ProtoReflect.Descriptor instead.
 func (*GetWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{14}
+	return file_console_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetWindowRequest) GetId() string {
@@ -1437,7 +1566,7 @@ type GetWindowResponse struct {
 
 func (x *GetWindowResponse) Reset() {
 	*x = GetWindowResponse{}
-	mi := &file_console_proto_msgTypes[15]
+	mi := &file_console_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1578,7 @@ func (x *GetWindowResponse) String() string {
 func (*GetWindowResponse) ProtoMessage() {}
 
 func (x *GetWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[15]
+	mi := &file_console_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1591,7 @@ func (x *GetWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWindowResponse.ProtoReflect.Descriptor instead.
 func (*GetWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{15}
+	return file_console_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetWindowResponse) GetWindow() *WindowInfo {
@@ -1486,6 +1615,396 @@ func (x *GetWindowResponse) GetNodes() []*NodeInfo {
 	return nil
 }
 
+type ListInputsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many rows a page has; inputs without a row count as one.
+	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Of the window.
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// 0 means the newest.
+	Revision int32 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Only what these were given, of the run's algorithms; empty means all.
+	Algorithms []*AlgorithmRef `protobuf:"bytes,5,rep,name=algorithms,proto3" json:"algorithms,omitempty"`
+	// At most so many past rows of each input, the newest; 0 means all.
+	RowsPerInput  int32 `protobuf:"varint,6,opt,name=rows_per_input,json=rowsPerInput,proto3" json:"rows_per_input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInputsRequest) Reset() {
+	*x = ListInputsRequest{}
+	mi := &file_console_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInputsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInputsRequest) ProtoMessage() {}
+
+func (x *ListInputsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInputsRequest.ProtoReflect.Descriptor instead.
+func (*ListInputsRequest) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListInputsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListInputsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListInputsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListInputsRequest) GetRevision() int32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ListInputsRequest) GetAlgorithms() []*AlgorithmRef {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
+func (x *ListInputsRequest) GetRowsPerInput() int32 {
+	if x != nil {
+		return x.RowsPerInput
+	}
+	return 0
+}
+
+type ListInputsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last of them may go on as the first one of the next page.
+	Inputs        []*Input `protobuf:"bytes,1,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	PageToken     string   `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInputsResponse) Reset() {
+	*x = ListInputsResponse{}
+	mi := &file_console_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInputsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInputsResponse) ProtoMessage() {}
+
+func (x *ListInputsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInputsResponse.ProtoReflect.Descriptor instead.
+func (*ListInputsResponse) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListInputsResponse) GetInputs() []*Input {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *ListInputsResponse) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// What a node was given of one of its algorithm's dependencies, or of its own past.
+type Input struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node.
+	Algorithm *AlgorithmRef `protobuf:"bytes,1,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
+	// The place among the algorithm's dependencies, from 0; -1 for its own past results.
+	Dependency int32 `protobuf:"varint,2,opt,name=dependency,proto3" json:"dependency,omitempty"`
+	// Whose results they are.
+	Of *AlgorithmRef `protobuf:"bytes,3,opt,name=of,proto3" json:"of,omitempty"`
+	// What triggers it.
+	WindowType *WindowTypeRef `protobuf:"bytes,4,opt,name=window_type,json=windowType,proto3" json:"window_type,omitempty"`
+	// How far back it looks, as the plan of the run has it.
+	LookbackNum          uint32 `protobuf:"varint,5,opt,name=lookback_num,json=lookbackNum,proto3" json:"lookback_num,omitempty"`
+	LookbackTimeDelta    uint64 `protobuf:"varint,6,opt,name=lookback_time_delta,json=lookbackTimeDelta,proto3" json:"lookback_time_delta,omitempty"`
+	LookbackGapNum       uint32 `protobuf:"varint,7,opt,name=lookback_gap_num,json=lookbackGapNum,proto3" json:"lookback_gap_num,omitempty"`
+	LookbackGapTimeDelta uint64 `protobuf:"varint,8,opt,name=lookback_gap_time_delta,json=lookbackGapTimeDelta,proto3" json:"lookback_gap_time_delta,omitempty"`
+	// The run from which it looked: the one that produced the node's outcome.
+	Position int64 `protobuf:"varint,9,opt,name=position,proto3" json:"position,omitempty"`
+	// As they were handed over: the current window's first, then from the newest window on.
+	Rows []*InputRow `protobuf:"bytes,10,rep,name=rows,proto3" json:"rows,omitempty"`
+	// There are more past rows than rows_per_input.
+	More bool `protobuf:"varint,11,opt,name=more,proto3" json:"more,omitempty"`
+	// Of an open node: the run in whose outcome the next row may be, which has to be settled first; 0 for none.
+	AwaitedPosition int64 `protobuf:"varint,12,opt,name=awaited_position,json=awaitedPosition,proto3" json:"awaited_position,omitempty"`
+	// The window of that run.
+	AwaitedWindowId string `protobuf:"bytes,13,opt,name=awaited_window_id,json=awaitedWindowId,proto3" json:"awaited_window_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Input) Reset() {
+	*x = Input{}
+	mi := &file_console_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Input) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Input) ProtoMessage() {}
+
+func (x *Input) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Input.ProtoReflect.Descriptor instead.
+func (*Input) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Input) GetAlgorithm() *AlgorithmRef {
+	if x != nil {
+		return x.Algorithm
+	}
+	return nil
+}
+
+func (x *Input) GetDependency() int32 {
+	if x != nil {
+		return x.Dependency
+	}
+	return 0
+}
+
+func (x *Input) GetOf() *AlgorithmRef {
+	if x != nil {
+		return x.Of
+	}
+	return nil
+}
+
+func (x *Input) GetWindowType() *WindowTypeRef {
+	if x != nil {
+		return x.WindowType
+	}
+	return nil
+}
+
+func (x *Input) GetLookbackNum() uint32 {
+	if x != nil {
+		return x.LookbackNum
+	}
+	return 0
+}
+
+func (x *Input) GetLookbackTimeDelta() uint64 {
+	if x != nil {
+		return x.LookbackTimeDelta
+	}
+	return 0
+}
+
+func (x *Input) GetLookbackGapNum() uint32 {
+	if x != nil {
+		return x.LookbackGapNum
+	}
+	return 0
+}
+
+func (x *Input) GetLookbackGapTimeDelta() uint64 {
+	if x != nil {
+		return x.LookbackGapTimeDelta
+	}
+	return 0
+}
+
+func (x *Input) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *Input) GetRows() []*InputRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *Input) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *Input) GetAwaitedPosition() int64 {
+	if x != nil {
+		return x.AwaitedPosition
+	}
+	return 0
+}
+
+func (x *Input) GetAwaitedWindowId() string {
+	if x != nil {
+		return x.AwaitedWindowId
+	}
+	return ""
+}
+
+type InputRow struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	WindowId string                 `protobuf:"bytes,1,opt,name=window_id,json=windowId,proto3" json:"window_id,omitempty"`
+	// As stored.
+	Window *Window `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	// Of the run that the row is taken from.
+	Position int64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
+	Revision int32 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the processor sent.
+	Result *Result `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
+	// The result for the node's own window, which no lookback counts.
+	Current bool `protobuf:"varint,6,opt,name=current,proto3" json:"current,omitempty"`
+	// The run in which the result was produced: another than that of the row when a retry kept it.
+	ProducedAt    int64 `protobuf:"varint,7,opt,name=produced_at,json=producedAt,proto3" json:"produced_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InputRow) Reset() {
+	*x = InputRow{}
+	mi := &file_console_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InputRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InputRow) ProtoMessage() {}
+
+func (x *InputRow) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InputRow.ProtoReflect.Descriptor instead.
+func (*InputRow) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *InputRow) GetWindowId() string {
+	if x != nil {
+		return x.WindowId
+	}
+	return ""
+}
+
+func (x *InputRow) GetWindow() *Window {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *InputRow) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *InputRow) GetRevision() int32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *InputRow) GetResult() *Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *InputRow) GetCurrent() bool {
+	if x != nil {
+		return x.Current
+	}
+	return false
+}
+
+func (x *InputRow) GetProducedAt() int64 {
+	if x != nil {
+		return x.ProducedAt
+	}
+	return 0
+}
+
 type ListResultsRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	PageSize  int32                  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -1507,7 +2026,7 @@ type ListResultsRequest struct {
 
 func (x *ListResultsRequest) Reset() {
 	*x = ListResultsRequest{}
-	mi := &file_console_proto_msgTypes[16]
+	mi := &file_console_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +2038,7 @@ func (x *ListResultsRequest) String() string {
 func (*ListResultsRequest) ProtoMessage() {}
 
 func (x *ListResultsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[16]
+	mi := &file_console_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +2051,7 @@ func (x *ListResultsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResultsRequest.ProtoReflect.Descriptor instead.
 func (*ListResultsRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{16}
+	return file_console_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListResultsRequest) GetPageSize() int32 {
@@ -1608,7 +2127,7 @@ type ListResultsResponse struct {
 
 func (x *ListResultsResponse) Reset() {
 	*x = ListResultsResponse{}
-	mi := &file_console_proto_msgTypes[17]
+	mi := &file_console_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +2139,7 @@ func (x *ListResultsResponse) String() string {
 func (*ListResultsResponse) ProtoMessage() {}
 
 func (x *ListResultsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[17]
+	mi := &file_console_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +2152,7 @@ func (x *ListResultsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResultsResponse.ProtoReflect.Descriptor instead.
 func (*ListResultsResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{17}
+	return file_console_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListResultsResponse) GetResults() []*ResultInfo {
@@ -1661,7 +2180,7 @@ type WatchWindowRequest struct {
 
 func (x *WatchWindowRequest) Reset() {
 	*x = WatchWindowRequest{}
-	mi := &file_console_proto_msgTypes[18]
+	mi := &file_console_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +2192,7 @@ func (x *WatchWindowRequest) String() string {
 func (*WatchWindowRequest) ProtoMessage() {}
 
 func (x *WatchWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[18]
+	mi := &file_console_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +2205,7 @@ func (x *WatchWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWindowRequest.ProtoReflect.Descriptor instead.
 func (*WatchWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{18}
+	return file_console_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchWindowRequest) GetId() string {
@@ -1716,7 +2235,7 @@ type WatchWindowResponse struct {
 
 func (x *WatchWindowResponse) Reset() {
 	*x = WatchWindowResponse{}
-	mi := &file_console_proto_msgTypes[19]
+	mi := &file_console_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +2247,7 @@ func (x *WatchWindowResponse) String() string {
 func (*WatchWindowResponse) ProtoMessage() {}
 
 func (x *WatchWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[19]
+	mi := &file_console_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +2260,7 @@ func (x *WatchWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWindowResponse.ProtoReflect.Descriptor instead.
 func (*WatchWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{19}
+	return file_console_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WatchWindowResponse) GetEvent() isWatchWindowResponse_Event {
@@ -1794,7 +2313,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_console_proto_msgTypes[20]
+	mi := &file_console_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +2325,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[20]
+	mi := &file_console_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +2338,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{20}
+	return file_console_proto_rawDescGZIP(), []int{25}
 }
 
 type GetStatusResponse struct {
@@ -1842,7 +2361,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_console_proto_msgTypes[21]
+	mi := &file_console_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +2373,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[21]
+	mi := &file_console_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +2386,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{21}
+	return file_console_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetStatusResponse) GetVersion() string {
@@ -1938,7 +2457,7 @@ type Waiting struct {
 
 func (x *Waiting) Reset() {
 	*x = Waiting{}
-	mi := &file_console_proto_msgTypes[22]
+	mi := &file_console_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2469,7 @@ func (x *Waiting) String() string {
 func (*Waiting) ProtoMessage() {}
 
 func (x *Waiting) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[22]
+	mi := &file_console_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2482,7 @@ func (x *Waiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
 func (*Waiting) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{22}
+	return file_console_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Waiting) GetProcessor() string {
@@ -1998,7 +2517,7 @@ type RetryWindowRequest struct {
 
 func (x *RetryWindowRequest) Reset() {
 	*x = RetryWindowRequest{}
-	mi := &file_console_proto_msgTypes[23]
+	mi := &file_console_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +2529,7 @@ func (x *RetryWindowRequest) String() string {
 func (*RetryWindowRequest) ProtoMessage() {}
 
 func (x *RetryWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[23]
+	mi := &file_console_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +2542,7 @@ func (x *RetryWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWindowRequest.ProtoReflect.Descriptor instead.
 func (*RetryWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{23}
+	return file_console_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RetryWindowRequest) GetId() string {
@@ -2049,7 +2568,7 @@ type RetryWindowResponse struct {
 
 func (x *RetryWindowResponse) Reset() {
 	*x = RetryWindowResponse{}
-	mi := &file_console_proto_msgTypes[24]
+	mi := &file_console_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2580,7 @@ func (x *RetryWindowResponse) String() string {
 func (*RetryWindowResponse) ProtoMessage() {}
 
 func (x *RetryWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[24]
+	mi := &file_console_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2593,7 @@ func (x *RetryWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWindowResponse.ProtoReflect.Descriptor instead.
 func (*RetryWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{24}
+	return file_console_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RetryWindowResponse) GetRun() *RunInfo {
@@ -2095,7 +2614,7 @@ type ReprocessWindowRequest struct {
 
 func (x *ReprocessWindowRequest) Reset() {
 	*x = ReprocessWindowRequest{}
-	mi := &file_console_proto_msgTypes[25]
+	mi := &file_console_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2626,7 @@ func (x *ReprocessWindowRequest) String() string {
 func (*ReprocessWindowRequest) ProtoMessage() {}
 
 func (x *ReprocessWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[25]
+	mi := &file_console_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2639,7 @@ func (x *ReprocessWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowRequest.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{25}
+	return file_console_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReprocessWindowRequest) GetId() string {
@@ -2147,7 +2666,7 @@ type ReprocessWindowResponse struct {
 
 func (x *ReprocessWindowResponse) Reset() {
 	*x = ReprocessWindowResponse{}
-	mi := &file_console_proto_msgTypes[26]
+	mi := &file_console_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2678,7 @@ func (x *ReprocessWindowResponse) String() string {
 func (*ReprocessWindowResponse) ProtoMessage() {}
 
 func (x *ReprocessWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[26]
+	mi := &file_console_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2691,7 @@ func (x *ReprocessWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowResponse.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{26}
+	return file_console_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReprocessWindowResponse) GetRun() *RunInfo {
@@ -2204,7 +2723,7 @@ type ReprocessWindowsRequest struct {
 
 func (x *ReprocessWindowsRequest) Reset() {
 	*x = ReprocessWindowsRequest{}
-	mi := &file_console_proto_msgTypes[27]
+	mi := &file_console_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2735,7 @@ func (x *ReprocessWindowsRequest) String() string {
 func (*ReprocessWindowsRequest) ProtoMessage() {}
 
 func (x *ReprocessWindowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[27]
+	mi := &file_console_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2748,7 @@ func (x *ReprocessWindowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowsRequest.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowsRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{27}
+	return file_console_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReprocessWindowsRequest) GetWindowTypeName() string {
@@ -2280,7 +2799,7 @@ type ReprocessWindowsResponse struct {
 
 func (x *ReprocessWindowsResponse) Reset() {
 	*x = ReprocessWindowsResponse{}
-	mi := &file_console_proto_msgTypes[28]
+	mi := &file_console_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2811,7 @@ func (x *ReprocessWindowsResponse) String() string {
 func (*ReprocessWindowsResponse) ProtoMessage() {}
 
 func (x *ReprocessWindowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[28]
+	mi := &file_console_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2824,7 @@ func (x *ReprocessWindowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowsResponse.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowsResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{28}
+	return file_console_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReprocessWindowsResponse) GetEvent() isReprocessWindowsResponse_Event {
@@ -2363,7 +2882,7 @@ type ReprocessedWindow struct {
 
 func (x *ReprocessedWindow) Reset() {
 	*x = ReprocessedWindow{}
-	mi := &file_console_proto_msgTypes[29]
+	mi := &file_console_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2375,7 +2894,7 @@ func (x *ReprocessedWindow) String() string {
 func (*ReprocessedWindow) ProtoMessage() {}
 
 func (x *ReprocessedWindow) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[29]
+	mi := &file_console_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,7 +2907,7 @@ func (x *ReprocessedWindow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessedWindow.ProtoReflect.Descriptor instead.
 func (*ReprocessedWindow) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{29}
+	return file_console_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReprocessedWindow) GetId() string {
@@ -2421,7 +2940,7 @@ type CancelWindowRequest struct {
 
 func (x *CancelWindowRequest) Reset() {
 	*x = CancelWindowRequest{}
-	mi := &file_console_proto_msgTypes[30]
+	mi := &file_console_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2433,7 +2952,7 @@ func (x *CancelWindowRequest) String() string {
 func (*CancelWindowRequest) ProtoMessage() {}
 
 func (x *CancelWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[30]
+	mi := &file_console_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2446,7 +2965,7 @@ func (x *CancelWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWindowRequest.ProtoReflect.Descriptor instead.
 func (*CancelWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{30}
+	return file_console_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CancelWindowRequest) GetId() string {
@@ -2466,7 +2985,7 @@ type CancelWindowResponse struct {
 
 func (x *CancelWindowResponse) Reset() {
 	*x = CancelWindowResponse{}
-	mi := &file_console_proto_msgTypes[31]
+	mi := &file_console_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2478,7 +2997,7 @@ func (x *CancelWindowResponse) String() string {
 func (*CancelWindowResponse) ProtoMessage() {}
 
 func (x *CancelWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[31]
+	mi := &file_console_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2491,7 +3010,7 @@ func (x *CancelWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWindowResponse.ProtoReflect.Descriptor instead.
 func (*CancelWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{31}
+	return file_console_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CancelWindowResponse) GetRun() *RunInfo {
@@ -2510,7 +3029,7 @@ type ForgetProcessorRequest struct {
 
 func (x *ForgetProcessorRequest) Reset() {
 	*x = ForgetProcessorRequest{}
-	mi := &file_console_proto_msgTypes[32]
+	mi := &file_console_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2522,7 +3041,7 @@ func (x *ForgetProcessorRequest) String() string {
 func (*ForgetProcessorRequest) ProtoMessage() {}
 
 func (x *ForgetProcessorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[32]
+	mi := &file_console_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2535,7 +3054,7 @@ func (x *ForgetProcessorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetProcessorRequest.ProtoReflect.Descriptor instead.
 func (*ForgetProcessorRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{32}
+	return file_console_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ForgetProcessorRequest) GetName() string {
@@ -2558,7 +3077,7 @@ type ForgetProcessorResponse struct {
 
 func (x *ForgetProcessorResponse) Reset() {
 	*x = ForgetProcessorResponse{}
-	mi := &file_console_proto_msgTypes[33]
+	mi := &file_console_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +3089,7 @@ func (x *ForgetProcessorResponse) String() string {
 func (*ForgetProcessorResponse) ProtoMessage() {}
 
 func (x *ForgetProcessorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[33]
+	mi := &file_console_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +3102,7 @@ func (x *ForgetProcessorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetProcessorResponse.ProtoReflect.Descriptor instead.
 func (*ForgetProcessorResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{33}
+	return file_console_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ForgetProcessorResponse) GetInstances() int32 {
@@ -2615,7 +3134,10 @@ const file_console_proto_rawDesc = "" +
 	"\fAlgorithmRef\x12\x1c\n" +
 	"\tprocessor\x18\x01 \x01(\tR\tprocessor\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\"\x92\x01\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"=\n" +
+	"\rWindowTypeRef\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\"\x92\x01\n" +
 	"\rProcessorInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12;\n" +
@@ -2632,13 +3154,14 @@ const file_console_proto_rawDesc = "" +
 	"algorithms\x18\a \x01(\x05R\n" +
 	"algorithms\x12\x1b\n" +
 	"\tin_flight\x18\b \x01(\x05R\binFlight\x12+\n" +
-	"\ametrics\x18\t \x01(\v2\x11.ProcessorMetricsR\ametrics\"\xc7\x01\n" +
+	"\ametrics\x18\t \x01(\v2\x11.ProcessorMetricsR\ametrics\"\x9f\x02\n" +
 	"\rAlgorithmInfo\x12\x1c\n" +
 	"\tprocessor\x18\x01 \x01(\tR\tprocessor\x12(\n" +
 	"\talgorithm\x18\x02 \x01(\v2\n" +
 	".AlgorithmR\talgorithm\x125\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1f.orca.console.v1.AlgorithmStateR\x05state\x127\n" +
-	"\aawaited\x18\x04 \x03(\v2\x1d.orca.console.v1.AlgorithmRefR\aawaited\"\xa6\x01\n" +
+	"\aawaited\x18\x04 \x03(\v2\x1d.orca.console.v1.AlgorithmRefR\aawaited\x12V\n" +
+	"\x17dependency_window_types\x18\x05 \x03(\v2\x1e.orca.console.v1.WindowTypeRefR\x15dependencyWindowTypes\"\xa6\x01\n" +
 	"\n" +
 	"WindowInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
@@ -2656,7 +3179,7 @@ const file_console_proto_rawDesc = "" +
 	"\vfinished_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"finishedAt\x12\x14\n" +
 	"\x05nodes\x18\a \x01(\x05R\x05nodes\x12\x18\n" +
-	"\asettled\x18\b \x01(\x05R\asettled\"\xea\x02\n" +
+	"\asettled\x18\b \x01(\x05R\asettled\"\xa4\x03\n" +
 	"\bNodeInfo\x12;\n" +
 	"\talgorithm\x18\x01 \x01(\v2\x1d.orca.console.v1.AlgorithmRefR\talgorithm\x122\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x18.orca.console.v1.OutcomeR\aoutcome\x12\x16\n" +
@@ -2668,7 +3191,8 @@ const file_console_proto_rawDesc = "" +
 	"\n" +
 	"depends_on\x18\a \x03(\v2\x1d.orca.console.v1.AlgorithmRefR\tdependsOn\x12\x1f\n" +
 	"\vproduced_at\x18\b \x01(\x03R\n" +
-	"producedAt\"\xb1\x01\n" +
+	"producedAt\x128\n" +
+	"\tfreshness\x18\t \x01(\x0e2\x1a.orca.console.v1.FreshnessR\tfreshness\"\xb1\x01\n" +
 	"\n" +
 	"ResultInfo\x12\x1b\n" +
 	"\twindow_id\x18\x01 \x01(\tR\bwindowId\x12\x1f\n" +
@@ -2718,7 +3242,48 @@ const file_console_proto_rawDesc = "" +
 	"\x11GetWindowResponse\x123\n" +
 	"\x06window\x18\x01 \x01(\v2\x1b.orca.console.v1.WindowInfoR\x06window\x12*\n" +
 	"\x03run\x18\x02 \x01(\v2\x18.orca.console.v1.RunInfoR\x03run\x12/\n" +
-	"\x05nodes\x18\x03 \x03(\v2\x19.orca.console.v1.NodeInfoR\x05nodes\"\xe6\x02\n" +
+	"\x05nodes\x18\x03 \x03(\v2\x19.orca.console.v1.NodeInfoR\x05nodes\"\xe0\x01\n" +
+	"\x11ListInputsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x05R\brevision\x12=\n" +
+	"\n" +
+	"algorithms\x18\x05 \x03(\v2\x1d.orca.console.v1.AlgorithmRefR\n" +
+	"algorithms\x12$\n" +
+	"\x0erows_per_input\x18\x06 \x01(\x05R\frowsPerInput\"c\n" +
+	"\x12ListInputsResponse\x12.\n" +
+	"\x06inputs\x18\x01 \x03(\v2\x16.orca.console.v1.InputR\x06inputs\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\xbe\x04\n" +
+	"\x05Input\x12;\n" +
+	"\talgorithm\x18\x01 \x01(\v2\x1d.orca.console.v1.AlgorithmRefR\talgorithm\x12\x1e\n" +
+	"\n" +
+	"dependency\x18\x02 \x01(\x05R\n" +
+	"dependency\x12-\n" +
+	"\x02of\x18\x03 \x01(\v2\x1d.orca.console.v1.AlgorithmRefR\x02of\x12?\n" +
+	"\vwindow_type\x18\x04 \x01(\v2\x1e.orca.console.v1.WindowTypeRefR\n" +
+	"windowType\x12!\n" +
+	"\flookback_num\x18\x05 \x01(\rR\vlookbackNum\x12.\n" +
+	"\x13lookback_time_delta\x18\x06 \x01(\x04R\x11lookbackTimeDelta\x12(\n" +
+	"\x10lookback_gap_num\x18\a \x01(\rR\x0elookbackGapNum\x125\n" +
+	"\x17lookback_gap_time_delta\x18\b \x01(\x04R\x14lookbackGapTimeDelta\x12\x1a\n" +
+	"\bposition\x18\t \x01(\x03R\bposition\x12-\n" +
+	"\x04rows\x18\n" +
+	" \x03(\v2\x19.orca.console.v1.InputRowR\x04rows\x12\x12\n" +
+	"\x04more\x18\v \x01(\bR\x04more\x12)\n" +
+	"\x10awaited_position\x18\f \x01(\x03R\x0fawaitedPosition\x12*\n" +
+	"\x11awaited_window_id\x18\r \x01(\tR\x0fawaitedWindowId\"\xdc\x01\n" +
+	"\bInputRow\x12\x1b\n" +
+	"\twindow_id\x18\x01 \x01(\tR\bwindowId\x12\x1f\n" +
+	"\x06window\x18\x02 \x01(\v2\a.WindowR\x06window\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\x03R\bposition\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x05R\brevision\x12\x1f\n" +
+	"\x06result\x18\x05 \x01(\v2\a.ResultR\x06result\x12\x18\n" +
+	"\acurrent\x18\x06 \x01(\bR\acurrent\x12\x1f\n" +
+	"\vproduced_at\x18\a \x01(\x03R\n" +
+	"producedAt\"\xe6\x02\n" +
 	"\x12ListResultsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2812,7 +3377,12 @@ const file_console_proto_rawDesc = "" +
 	"\x16OUTCOME_HANDLED_FAILED\x10\x03\x12\x1c\n" +
 	"\x18OUTCOME_UNHANDLED_FAILED\x10\x04\x12\x13\n" +
 	"\x0fOUTCOME_SKIPPED\x10\x05\x12\x15\n" +
-	"\x11OUTCOME_CANCELLED\x10\x06*\x87\x01\n" +
+	"\x11OUTCOME_CANCELLED\x10\x06*n\n" +
+	"\tFreshness\x12\x19\n" +
+	"\x15FRESHNESS_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11FRESHNESS_CURRENT\x10\x01\x12\x13\n" +
+	"\x0fFRESHNESS_STALE\x10\x02\x12\x1a\n" +
+	"\x16FRESHNESS_NOT_COMPARED\x10\x03*\x87\x01\n" +
 	"\x0eAlgorithmState\x12\x1f\n" +
 	"\x1bALGORITHM_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ALGORITHM_STATE_ACTIVE\x10\x01\x12\x1b\n" +
@@ -2823,12 +3393,14 @@ const file_console_proto_rawDesc = "" +
 	"\x19INSTANCE_STATE_CONNECTING\x10\x01\x12\x1a\n" +
 	"\x16INSTANCE_STATE_SERVING\x10\x02\x12\x1e\n" +
 	"\x1aINSTANCE_STATE_NOT_SERVING\x10\x03\x12\x1e\n" +
-	"\x1aINSTANCE_STATE_UNREACHABLE\x10\x042\xf9\b\n" +
+	"\x1aINSTANCE_STATE_UNREACHABLE\x10\x042\xd0\t\n" +
 	"\vOrcaConsole\x12a\n" +
 	"\x0eListProcessors\x12&.orca.console.v1.ListProcessorsRequest\x1a'.orca.console.v1.ListProcessorsResponse\x12a\n" +
 	"\x0eListAlgorithms\x12&.orca.console.v1.ListAlgorithmsRequest\x1a'.orca.console.v1.ListAlgorithmsResponse\x12X\n" +
 	"\vListWindows\x12#.orca.console.v1.ListWindowsRequest\x1a$.orca.console.v1.ListWindowsResponse\x12R\n" +
-	"\tGetWindow\x12!.orca.console.v1.GetWindowRequest\x1a\".orca.console.v1.GetWindowResponse\x12X\n" +
+	"\tGetWindow\x12!.orca.console.v1.GetWindowRequest\x1a\".orca.console.v1.GetWindowResponse\x12U\n" +
+	"\n" +
+	"ListInputs\x12\".orca.console.v1.ListInputsRequest\x1a#.orca.console.v1.ListInputsResponse\x12X\n" +
 	"\vListResults\x12#.orca.console.v1.ListResultsRequest\x1a$.orca.console.v1.ListResultsResponse\x12Z\n" +
 	"\vWatchWindow\x12#.orca.console.v1.WatchWindowRequest\x1a$.orca.console.v1.WatchWindowResponse0\x01\x12R\n" +
 	"\tGetStatus\x12!.orca.console.v1.GetStatusRequest\x1a\".orca.console.v1.GetStatusResponse\x12X\n" +
@@ -2850,135 +3422,153 @@ func file_console_proto_rawDescGZIP() []byte {
 	return file_console_proto_rawDescData
 }
 
-var file_console_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_console_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_console_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_console_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_console_proto_goTypes = []any{
 	(RunState)(0),                    // 0: orca.console.v1.RunState
 	(RunKind)(0),                     // 1: orca.console.v1.RunKind
 	(Outcome)(0),                     // 2: orca.console.v1.Outcome
-	(AlgorithmState)(0),              // 3: orca.console.v1.AlgorithmState
-	(InstanceState)(0),               // 4: orca.console.v1.InstanceState
-	(*AlgorithmRef)(nil),             // 5: orca.console.v1.AlgorithmRef
-	(*ProcessorInfo)(nil),            // 6: orca.console.v1.ProcessorInfo
-	(*InstanceInfo)(nil),             // 7: orca.console.v1.InstanceInfo
-	(*AlgorithmInfo)(nil),            // 8: orca.console.v1.AlgorithmInfo
-	(*WindowInfo)(nil),               // 9: orca.console.v1.WindowInfo
-	(*RunInfo)(nil),                  // 10: orca.console.v1.RunInfo
-	(*NodeInfo)(nil),                 // 11: orca.console.v1.NodeInfo
-	(*ResultInfo)(nil),               // 12: orca.console.v1.ResultInfo
-	(*ListProcessorsRequest)(nil),    // 13: orca.console.v1.ListProcessorsRequest
-	(*ListProcessorsResponse)(nil),   // 14: orca.console.v1.ListProcessorsResponse
-	(*ListAlgorithmsRequest)(nil),    // 15: orca.console.v1.ListAlgorithmsRequest
-	(*ListAlgorithmsResponse)(nil),   // 16: orca.console.v1.ListAlgorithmsResponse
-	(*ListWindowsRequest)(nil),       // 17: orca.console.v1.ListWindowsRequest
-	(*ListWindowsResponse)(nil),      // 18: orca.console.v1.ListWindowsResponse
-	(*GetWindowRequest)(nil),         // 19: orca.console.v1.GetWindowRequest
-	(*GetWindowResponse)(nil),        // 20: orca.console.v1.GetWindowResponse
-	(*ListResultsRequest)(nil),       // 21: orca.console.v1.ListResultsRequest
-	(*ListResultsResponse)(nil),      // 22: orca.console.v1.ListResultsResponse
-	(*WatchWindowRequest)(nil),       // 23: orca.console.v1.WatchWindowRequest
-	(*WatchWindowResponse)(nil),      // 24: orca.console.v1.WatchWindowResponse
-	(*GetStatusRequest)(nil),         // 25: orca.console.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),        // 26: orca.console.v1.GetStatusResponse
-	(*Waiting)(nil),                  // 27: orca.console.v1.Waiting
-	(*RetryWindowRequest)(nil),       // 28: orca.console.v1.RetryWindowRequest
-	(*RetryWindowResponse)(nil),      // 29: orca.console.v1.RetryWindowResponse
-	(*ReprocessWindowRequest)(nil),   // 30: orca.console.v1.ReprocessWindowRequest
-	(*ReprocessWindowResponse)(nil),  // 31: orca.console.v1.ReprocessWindowResponse
-	(*ReprocessWindowsRequest)(nil),  // 32: orca.console.v1.ReprocessWindowsRequest
-	(*ReprocessWindowsResponse)(nil), // 33: orca.console.v1.ReprocessWindowsResponse
-	(*ReprocessedWindow)(nil),        // 34: orca.console.v1.ReprocessedWindow
-	(*CancelWindowRequest)(nil),      // 35: orca.console.v1.CancelWindowRequest
-	(*CancelWindowResponse)(nil),     // 36: orca.console.v1.CancelWindowResponse
-	(*ForgetProcessorRequest)(nil),   // 37: orca.console.v1.ForgetProcessorRequest
-	(*ForgetProcessorResponse)(nil),  // 38: orca.console.v1.ForgetProcessorResponse
-	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
-	(*ProcessorMetrics)(nil),         // 40: ProcessorMetrics
-	(*Algorithm)(nil),                // 41: Algorithm
-	(*Window)(nil),                   // 42: Window
-	(*Result)(nil),                   // 43: Result
-	(*structpb.Struct)(nil),          // 44: google.protobuf.Struct
-	(WindowEmitStatus_StatusEnum)(0), // 45: WindowEmitStatus.StatusEnum
+	(Freshness)(0),                   // 3: orca.console.v1.Freshness
+	(AlgorithmState)(0),              // 4: orca.console.v1.AlgorithmState
+	(InstanceState)(0),               // 5: orca.console.v1.InstanceState
+	(*AlgorithmRef)(nil),             // 6: orca.console.v1.AlgorithmRef
+	(*WindowTypeRef)(nil),            // 7: orca.console.v1.WindowTypeRef
+	(*ProcessorInfo)(nil),            // 8: orca.console.v1.ProcessorInfo
+	(*InstanceInfo)(nil),             // 9: orca.console.v1.InstanceInfo
+	(*AlgorithmInfo)(nil),            // 10: orca.console.v1.AlgorithmInfo
+	(*WindowInfo)(nil),               // 11: orca.console.v1.WindowInfo
+	(*RunInfo)(nil),                  // 12: orca.console.v1.RunInfo
+	(*NodeInfo)(nil),                 // 13: orca.console.v1.NodeInfo
+	(*ResultInfo)(nil),               // 14: orca.console.v1.ResultInfo
+	(*ListProcessorsRequest)(nil),    // 15: orca.console.v1.ListProcessorsRequest
+	(*ListProcessorsResponse)(nil),   // 16: orca.console.v1.ListProcessorsResponse
+	(*ListAlgorithmsRequest)(nil),    // 17: orca.console.v1.ListAlgorithmsRequest
+	(*ListAlgorithmsResponse)(nil),   // 18: orca.console.v1.ListAlgorithmsResponse
+	(*ListWindowsRequest)(nil),       // 19: orca.console.v1.ListWindowsRequest
+	(*ListWindowsResponse)(nil),      // 20: orca.console.v1.ListWindowsResponse
+	(*GetWindowRequest)(nil),         // 21: orca.console.v1.GetWindowRequest
+	(*GetWindowResponse)(nil),        // 22: orca.console.v1.GetWindowResponse
+	(*ListInputsRequest)(nil),        // 23: orca.console.v1.ListInputsRequest
+	(*ListInputsResponse)(nil),       // 24: orca.console.v1.ListInputsResponse
+	(*Input)(nil),                    // 25: orca.console.v1.Input
+	(*InputRow)(nil),                 // 26: orca.console.v1.InputRow
+	(*ListResultsRequest)(nil),       // 27: orca.console.v1.ListResultsRequest
+	(*ListResultsResponse)(nil),      // 28: orca.console.v1.ListResultsResponse
+	(*WatchWindowRequest)(nil),       // 29: orca.console.v1.WatchWindowRequest
+	(*WatchWindowResponse)(nil),      // 30: orca.console.v1.WatchWindowResponse
+	(*GetStatusRequest)(nil),         // 31: orca.console.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),        // 32: orca.console.v1.GetStatusResponse
+	(*Waiting)(nil),                  // 33: orca.console.v1.Waiting
+	(*RetryWindowRequest)(nil),       // 34: orca.console.v1.RetryWindowRequest
+	(*RetryWindowResponse)(nil),      // 35: orca.console.v1.RetryWindowResponse
+	(*ReprocessWindowRequest)(nil),   // 36: orca.console.v1.ReprocessWindowRequest
+	(*ReprocessWindowResponse)(nil),  // 37: orca.console.v1.ReprocessWindowResponse
+	(*ReprocessWindowsRequest)(nil),  // 38: orca.console.v1.ReprocessWindowsRequest
+	(*ReprocessWindowsResponse)(nil), // 39: orca.console.v1.ReprocessWindowsResponse
+	(*ReprocessedWindow)(nil),        // 40: orca.console.v1.ReprocessedWindow
+	(*CancelWindowRequest)(nil),      // 41: orca.console.v1.CancelWindowRequest
+	(*CancelWindowResponse)(nil),     // 42: orca.console.v1.CancelWindowResponse
+	(*ForgetProcessorRequest)(nil),   // 43: orca.console.v1.ForgetProcessorRequest
+	(*ForgetProcessorResponse)(nil),  // 44: orca.console.v1.ForgetProcessorResponse
+	(*timestamppb.Timestamp)(nil),    // 45: google.protobuf.Timestamp
+	(*ProcessorMetrics)(nil),         // 46: ProcessorMetrics
+	(*Algorithm)(nil),                // 47: Algorithm
+	(*Window)(nil),                   // 48: Window
+	(*Result)(nil),                   // 49: Result
+	(*structpb.Struct)(nil),          // 50: google.protobuf.Struct
+	(WindowEmitStatus_StatusEnum)(0), // 51: WindowEmitStatus.StatusEnum
 }
 var file_console_proto_depIdxs = []int32{
-	7,  // 0: orca.console.v1.ProcessorInfo.instances:type_name -> orca.console.v1.InstanceInfo
-	4,  // 1: orca.console.v1.InstanceInfo.state:type_name -> orca.console.v1.InstanceState
-	39, // 2: orca.console.v1.InstanceInfo.registered_at:type_name -> google.protobuf.Timestamp
-	39, // 3: orca.console.v1.InstanceInfo.last_seen:type_name -> google.protobuf.Timestamp
-	40, // 4: orca.console.v1.InstanceInfo.metrics:type_name -> ProcessorMetrics
-	41, // 5: orca.console.v1.AlgorithmInfo.algorithm:type_name -> Algorithm
-	3,  // 6: orca.console.v1.AlgorithmInfo.state:type_name -> orca.console.v1.AlgorithmState
-	5,  // 7: orca.console.v1.AlgorithmInfo.awaited:type_name -> orca.console.v1.AlgorithmRef
-	42, // 8: orca.console.v1.WindowInfo.window:type_name -> Window
-	39, // 9: orca.console.v1.WindowInfo.accepted_at:type_name -> google.protobuf.Timestamp
-	10, // 10: orca.console.v1.WindowInfo.run:type_name -> orca.console.v1.RunInfo
-	1,  // 11: orca.console.v1.RunInfo.kind:type_name -> orca.console.v1.RunKind
-	0,  // 12: orca.console.v1.RunInfo.state:type_name -> orca.console.v1.RunState
-	39, // 13: orca.console.v1.RunInfo.accepted_at:type_name -> google.protobuf.Timestamp
-	39, // 14: orca.console.v1.RunInfo.finished_at:type_name -> google.protobuf.Timestamp
-	5,  // 15: orca.console.v1.NodeInfo.algorithm:type_name -> orca.console.v1.AlgorithmRef
-	2,  // 16: orca.console.v1.NodeInfo.outcome:type_name -> orca.console.v1.Outcome
-	43, // 17: orca.console.v1.NodeInfo.result:type_name -> Result
-	39, // 18: orca.console.v1.NodeInfo.settled_at:type_name -> google.protobuf.Timestamp
-	5,  // 19: orca.console.v1.NodeInfo.depends_on:type_name -> orca.console.v1.AlgorithmRef
-	42, // 20: orca.console.v1.ResultInfo.window:type_name -> Window
-	11, // 21: orca.console.v1.ResultInfo.node:type_name -> orca.console.v1.NodeInfo
-	6,  // 22: orca.console.v1.ListProcessorsResponse.processors:type_name -> orca.console.v1.ProcessorInfo
-	8,  // 23: orca.console.v1.ListAlgorithmsResponse.algorithms:type_name -> orca.console.v1.AlgorithmInfo
-	39, // 24: orca.console.v1.ListWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
-	39, // 25: orca.console.v1.ListWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
-	0,  // 26: orca.console.v1.ListWindowsRequest.state:type_name -> orca.console.v1.RunState
-	9,  // 27: orca.console.v1.ListWindowsResponse.windows:type_name -> orca.console.v1.WindowInfo
-	9,  // 28: orca.console.v1.GetWindowResponse.window:type_name -> orca.console.v1.WindowInfo
-	10, // 29: orca.console.v1.GetWindowResponse.run:type_name -> orca.console.v1.RunInfo
-	11, // 30: orca.console.v1.GetWindowResponse.nodes:type_name -> orca.console.v1.NodeInfo
-	39, // 31: orca.console.v1.ListResultsRequest.time_from:type_name -> google.protobuf.Timestamp
-	39, // 32: orca.console.v1.ListResultsRequest.time_to:type_name -> google.protobuf.Timestamp
-	44, // 33: orca.console.v1.ListResultsRequest.metadata:type_name -> google.protobuf.Struct
-	12, // 34: orca.console.v1.ListResultsResponse.results:type_name -> orca.console.v1.ResultInfo
-	11, // 35: orca.console.v1.WatchWindowResponse.node:type_name -> orca.console.v1.NodeInfo
-	10, // 36: orca.console.v1.WatchWindowResponse.finished:type_name -> orca.console.v1.RunInfo
-	39, // 37: orca.console.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	27, // 38: orca.console.v1.GetStatusResponse.waiting:type_name -> orca.console.v1.Waiting
-	44, // 39: orca.console.v1.RetryWindowRequest.metadata:type_name -> google.protobuf.Struct
-	10, // 40: orca.console.v1.RetryWindowResponse.run:type_name -> orca.console.v1.RunInfo
-	44, // 41: orca.console.v1.ReprocessWindowRequest.metadata:type_name -> google.protobuf.Struct
-	10, // 42: orca.console.v1.ReprocessWindowResponse.run:type_name -> orca.console.v1.RunInfo
-	45, // 43: orca.console.v1.ReprocessWindowResponse.status:type_name -> WindowEmitStatus.StatusEnum
-	39, // 44: orca.console.v1.ReprocessWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
-	39, // 45: orca.console.v1.ReprocessWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
-	34, // 46: orca.console.v1.ReprocessWindowsResponse.window:type_name -> orca.console.v1.ReprocessedWindow
-	10, // 47: orca.console.v1.ReprocessedWindow.run:type_name -> orca.console.v1.RunInfo
-	10, // 48: orca.console.v1.CancelWindowResponse.run:type_name -> orca.console.v1.RunInfo
-	13, // 49: orca.console.v1.OrcaConsole.ListProcessors:input_type -> orca.console.v1.ListProcessorsRequest
-	15, // 50: orca.console.v1.OrcaConsole.ListAlgorithms:input_type -> orca.console.v1.ListAlgorithmsRequest
-	17, // 51: orca.console.v1.OrcaConsole.ListWindows:input_type -> orca.console.v1.ListWindowsRequest
-	19, // 52: orca.console.v1.OrcaConsole.GetWindow:input_type -> orca.console.v1.GetWindowRequest
-	21, // 53: orca.console.v1.OrcaConsole.ListResults:input_type -> orca.console.v1.ListResultsRequest
-	23, // 54: orca.console.v1.OrcaConsole.WatchWindow:input_type -> orca.console.v1.WatchWindowRequest
-	25, // 55: orca.console.v1.OrcaConsole.GetStatus:input_type -> orca.console.v1.GetStatusRequest
-	28, // 56: orca.console.v1.OrcaConsole.RetryWindow:input_type -> orca.console.v1.RetryWindowRequest
-	30, // 57: orca.console.v1.OrcaConsole.ReprocessWindow:input_type -> orca.console.v1.ReprocessWindowRequest
-	32, // 58: orca.console.v1.OrcaConsole.ReprocessWindows:input_type -> orca.console.v1.ReprocessWindowsRequest
-	35, // 59: orca.console.v1.OrcaConsole.CancelWindow:input_type -> orca.console.v1.CancelWindowRequest
-	37, // 60: orca.console.v1.OrcaConsole.ForgetProcessor:input_type -> orca.console.v1.ForgetProcessorRequest
-	14, // 61: orca.console.v1.OrcaConsole.ListProcessors:output_type -> orca.console.v1.ListProcessorsResponse
-	16, // 62: orca.console.v1.OrcaConsole.ListAlgorithms:output_type -> orca.console.v1.ListAlgorithmsResponse
-	18, // 63: orca.console.v1.OrcaConsole.ListWindows:output_type -> orca.console.v1.ListWindowsResponse
-	20, // 64: orca.console.v1.OrcaConsole.GetWindow:output_type -> orca.console.v1.GetWindowResponse
-	22, // 65: orca.console.v1.OrcaConsole.ListResults:output_type -> orca.console.v1.ListResultsResponse
-	24, // 66: orca.console.v1.OrcaConsole.WatchWindow:output_type -> orca.console.v1.WatchWindowResponse
-	26, // 67: orca.console.v1.OrcaConsole.GetStatus:output_type -> orca.console.v1.GetStatusResponse
-	29, // 68: orca.console.v1.OrcaConsole.RetryWindow:output_type -> orca.console.v1.RetryWindowResponse
-	31, // 69: orca.console.v1.OrcaConsole.ReprocessWindow:output_type -> orca.console.v1.ReprocessWindowResponse
-	33, // 70: orca.console.v1.OrcaConsole.ReprocessWindows:output_type -> orca.console.v1.ReprocessWindowsResponse
-	36, // 71: orca.console.v1.OrcaConsole.CancelWindow:output_type -> orca.console.v1.CancelWindowResponse
-	38, // 72: orca.console.v1.OrcaConsole.ForgetProcessor:output_type -> orca.console.v1.ForgetProcessorResponse
-	61, // [61:73] is the sub-list for method output_type
-	49, // [49:61] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	9,  // 0: orca.console.v1.ProcessorInfo.instances:type_name -> orca.console.v1.InstanceInfo
+	5,  // 1: orca.console.v1.InstanceInfo.state:type_name -> orca.console.v1.InstanceState
+	45, // 2: orca.console.v1.InstanceInfo.registered_at:type_name -> google.protobuf.Timestamp
+	45, // 3: orca.console.v1.InstanceInfo.last_seen:type_name -> google.protobuf.Timestamp
+	46, // 4: orca.console.v1.InstanceInfo.metrics:type_name -> ProcessorMetrics
+	47, // 5: orca.console.v1.AlgorithmInfo.algorithm:type_name -> Algorithm
+	4,  // 6: orca.console.v1.AlgorithmInfo.state:type_name -> orca.console.v1.AlgorithmState
+	6,  // 7: orca.console.v1.AlgorithmInfo.awaited:type_name -> orca.console.v1.AlgorithmRef
+	7,  // 8: orca.console.v1.AlgorithmInfo.dependency_window_types:type_name -> orca.console.v1.WindowTypeRef
+	48, // 9: orca.console.v1.WindowInfo.window:type_name -> Window
+	45, // 10: orca.console.v1.WindowInfo.accepted_at:type_name -> google.protobuf.Timestamp
+	12, // 11: orca.console.v1.WindowInfo.run:type_name -> orca.console.v1.RunInfo
+	1,  // 12: orca.console.v1.RunInfo.kind:type_name -> orca.console.v1.RunKind
+	0,  // 13: orca.console.v1.RunInfo.state:type_name -> orca.console.v1.RunState
+	45, // 14: orca.console.v1.RunInfo.accepted_at:type_name -> google.protobuf.Timestamp
+	45, // 15: orca.console.v1.RunInfo.finished_at:type_name -> google.protobuf.Timestamp
+	6,  // 16: orca.console.v1.NodeInfo.algorithm:type_name -> orca.console.v1.AlgorithmRef
+	2,  // 17: orca.console.v1.NodeInfo.outcome:type_name -> orca.console.v1.Outcome
+	49, // 18: orca.console.v1.NodeInfo.result:type_name -> Result
+	45, // 19: orca.console.v1.NodeInfo.settled_at:type_name -> google.protobuf.Timestamp
+	6,  // 20: orca.console.v1.NodeInfo.depends_on:type_name -> orca.console.v1.AlgorithmRef
+	3,  // 21: orca.console.v1.NodeInfo.freshness:type_name -> orca.console.v1.Freshness
+	48, // 22: orca.console.v1.ResultInfo.window:type_name -> Window
+	13, // 23: orca.console.v1.ResultInfo.node:type_name -> orca.console.v1.NodeInfo
+	8,  // 24: orca.console.v1.ListProcessorsResponse.processors:type_name -> orca.console.v1.ProcessorInfo
+	10, // 25: orca.console.v1.ListAlgorithmsResponse.algorithms:type_name -> orca.console.v1.AlgorithmInfo
+	45, // 26: orca.console.v1.ListWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
+	45, // 27: orca.console.v1.ListWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
+	0,  // 28: orca.console.v1.ListWindowsRequest.state:type_name -> orca.console.v1.RunState
+	11, // 29: orca.console.v1.ListWindowsResponse.windows:type_name -> orca.console.v1.WindowInfo
+	11, // 30: orca.console.v1.GetWindowResponse.window:type_name -> orca.console.v1.WindowInfo
+	12, // 31: orca.console.v1.GetWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	13, // 32: orca.console.v1.GetWindowResponse.nodes:type_name -> orca.console.v1.NodeInfo
+	6,  // 33: orca.console.v1.ListInputsRequest.algorithms:type_name -> orca.console.v1.AlgorithmRef
+	25, // 34: orca.console.v1.ListInputsResponse.inputs:type_name -> orca.console.v1.Input
+	6,  // 35: orca.console.v1.Input.algorithm:type_name -> orca.console.v1.AlgorithmRef
+	6,  // 36: orca.console.v1.Input.of:type_name -> orca.console.v1.AlgorithmRef
+	7,  // 37: orca.console.v1.Input.window_type:type_name -> orca.console.v1.WindowTypeRef
+	26, // 38: orca.console.v1.Input.rows:type_name -> orca.console.v1.InputRow
+	48, // 39: orca.console.v1.InputRow.window:type_name -> Window
+	49, // 40: orca.console.v1.InputRow.result:type_name -> Result
+	45, // 41: orca.console.v1.ListResultsRequest.time_from:type_name -> google.protobuf.Timestamp
+	45, // 42: orca.console.v1.ListResultsRequest.time_to:type_name -> google.protobuf.Timestamp
+	50, // 43: orca.console.v1.ListResultsRequest.metadata:type_name -> google.protobuf.Struct
+	14, // 44: orca.console.v1.ListResultsResponse.results:type_name -> orca.console.v1.ResultInfo
+	13, // 45: orca.console.v1.WatchWindowResponse.node:type_name -> orca.console.v1.NodeInfo
+	12, // 46: orca.console.v1.WatchWindowResponse.finished:type_name -> orca.console.v1.RunInfo
+	45, // 47: orca.console.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	33, // 48: orca.console.v1.GetStatusResponse.waiting:type_name -> orca.console.v1.Waiting
+	50, // 49: orca.console.v1.RetryWindowRequest.metadata:type_name -> google.protobuf.Struct
+	12, // 50: orca.console.v1.RetryWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	50, // 51: orca.console.v1.ReprocessWindowRequest.metadata:type_name -> google.protobuf.Struct
+	12, // 52: orca.console.v1.ReprocessWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	51, // 53: orca.console.v1.ReprocessWindowResponse.status:type_name -> WindowEmitStatus.StatusEnum
+	45, // 54: orca.console.v1.ReprocessWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
+	45, // 55: orca.console.v1.ReprocessWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
+	40, // 56: orca.console.v1.ReprocessWindowsResponse.window:type_name -> orca.console.v1.ReprocessedWindow
+	12, // 57: orca.console.v1.ReprocessedWindow.run:type_name -> orca.console.v1.RunInfo
+	12, // 58: orca.console.v1.CancelWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	15, // 59: orca.console.v1.OrcaConsole.ListProcessors:input_type -> orca.console.v1.ListProcessorsRequest
+	17, // 60: orca.console.v1.OrcaConsole.ListAlgorithms:input_type -> orca.console.v1.ListAlgorithmsRequest
+	19, // 61: orca.console.v1.OrcaConsole.ListWindows:input_type -> orca.console.v1.ListWindowsRequest
+	21, // 62: orca.console.v1.OrcaConsole.GetWindow:input_type -> orca.console.v1.GetWindowRequest
+	23, // 63: orca.console.v1.OrcaConsole.ListInputs:input_type -> orca.console.v1.ListInputsRequest
+	27, // 64: orca.console.v1.OrcaConsole.ListResults:input_type -> orca.console.v1.ListResultsRequest
+	29, // 65: orca.console.v1.OrcaConsole.WatchWindow:input_type -> orca.console.v1.WatchWindowRequest
+	31, // 66: orca.console.v1.OrcaConsole.GetStatus:input_type -> orca.console.v1.GetStatusRequest
+	34, // 67: orca.console.v1.OrcaConsole.RetryWindow:input_type -> orca.console.v1.RetryWindowRequest
+	36, // 68: orca.console.v1.OrcaConsole.ReprocessWindow:input_type -> orca.console.v1.ReprocessWindowRequest
+	38, // 69: orca.console.v1.OrcaConsole.ReprocessWindows:input_type -> orca.console.v1.ReprocessWindowsRequest
+	41, // 70: orca.console.v1.OrcaConsole.CancelWindow:input_type -> orca.console.v1.CancelWindowRequest
+	43, // 71: orca.console.v1.OrcaConsole.ForgetProcessor:input_type -> orca.console.v1.ForgetProcessorRequest
+	16, // 72: orca.console.v1.OrcaConsole.ListProcessors:output_type -> orca.console.v1.ListProcessorsResponse
+	18, // 73: orca.console.v1.OrcaConsole.ListAlgorithms:output_type -> orca.console.v1.ListAlgorithmsResponse
+	20, // 74: orca.console.v1.OrcaConsole.ListWindows:output_type -> orca.console.v1.ListWindowsResponse
+	22, // 75: orca.console.v1.OrcaConsole.GetWindow:output_type -> orca.console.v1.GetWindowResponse
+	24, // 76: orca.console.v1.OrcaConsole.ListInputs:output_type -> orca.console.v1.ListInputsResponse
+	28, // 77: orca.console.v1.OrcaConsole.ListResults:output_type -> orca.console.v1.ListResultsResponse
+	30, // 78: orca.console.v1.OrcaConsole.WatchWindow:output_type -> orca.console.v1.WatchWindowResponse
+	32, // 79: orca.console.v1.OrcaConsole.GetStatus:output_type -> orca.console.v1.GetStatusResponse
+	35, // 80: orca.console.v1.OrcaConsole.RetryWindow:output_type -> orca.console.v1.RetryWindowResponse
+	37, // 81: orca.console.v1.OrcaConsole.ReprocessWindow:output_type -> orca.console.v1.ReprocessWindowResponse
+	39, // 82: orca.console.v1.OrcaConsole.ReprocessWindows:output_type -> orca.console.v1.ReprocessWindowsResponse
+	42, // 83: orca.console.v1.OrcaConsole.CancelWindow:output_type -> orca.console.v1.CancelWindowResponse
+	44, // 84: orca.console.v1.OrcaConsole.ForgetProcessor:output_type -> orca.console.v1.ForgetProcessorResponse
+	72, // [72:85] is the sub-list for method output_type
+	59, // [59:72] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_console_proto_init() }
@@ -2987,11 +3577,11 @@ func file_console_proto_init() {
 		return
 	}
 	file_service_proto_init()
-	file_console_proto_msgTypes[19].OneofWrappers = []any{
+	file_console_proto_msgTypes[24].OneofWrappers = []any{
 		(*WatchWindowResponse_Node)(nil),
 		(*WatchWindowResponse_Finished)(nil),
 	}
-	file_console_proto_msgTypes[28].OneofWrappers = []any{
+	file_console_proto_msgTypes[33].OneofWrappers = []any{
 		(*ReprocessWindowsResponse_Matched)(nil),
 		(*ReprocessWindowsResponse_Window)(nil),
 	}
@@ -3000,8 +3590,8 @@ func file_console_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_proto_rawDesc), len(file_console_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   34,
+			NumEnums:      6,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	OrcaConsole_ListAlgorithms_FullMethodName   = "/orca.console.v1.OrcaConsole/ListAlgorithms"
 	OrcaConsole_ListWindows_FullMethodName      = "/orca.console.v1.OrcaConsole/ListWindows"
 	OrcaConsole_GetWindow_FullMethodName        = "/orca.console.v1.OrcaConsole/GetWindow"
+	OrcaConsole_ListInputs_FullMethodName       = "/orca.console.v1.OrcaConsole/ListInputs"
 	OrcaConsole_ListResults_FullMethodName      = "/orca.console.v1.OrcaConsole/ListResults"
 	OrcaConsole_WatchWindow_FullMethodName      = "/orca.console.v1.OrcaConsole/WatchWindow"
 	OrcaConsole_GetStatus_FullMethodName        = "/orca.console.v1.OrcaConsole/GetStatus"
@@ -50,6 +51,11 @@ type OrcaConsoleClient interface {
 	ListWindows(ctx context.Context, in *ListWindowsRequest, opts ...grpc.CallOption) (*ListWindowsResponse, error)
 	// One window with a run and its nodes. NOT_FOUND for an id that this ledger did not give.
 	GetWindow(ctx context.Context, in *GetWindowRequest, opts ...grpc.CallOption) (*GetWindowResponse, error)
+	// The rows that the algorithms of a run were given, found by the position of the run: in the order of the plan, of each
+	// its dependencies in the order of its definition, then its own past results. Of nodes that succeeded or failed, and of
+	// open ones what is settled so far; skipped and cancelled ones are left out. A core that was started with
+	// --lookback=available gave what was settled then; what is shown is settled by now.
+	ListInputs(ctx context.Context, in *ListInputsRequest, opts ...grpc.CallOption) (*ListInputsResponse, error)
 	// Outcomes of one algorithm, the newest window (time_to, time_from, position) first.
 	ListResults(ctx context.Context, in *ListResultsRequest, opts ...grpc.CallOption) (*ListResultsResponse, error)
 	// The nodes of a run as they settle, those that are settled already first, then the finished run; then it ends.
@@ -114,6 +120,16 @@ func (c *orcaConsoleClient) GetWindow(ctx context.Context, in *GetWindowRequest,
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetWindowResponse)
 	err := c.cc.Invoke(ctx, OrcaConsole_GetWindow_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orcaConsoleClient) ListInputs(ctx context.Context, in *ListInputsRequest, opts ...grpc.CallOption) (*ListInputsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListInputsResponse)
+	err := c.cc.Invoke(ctx, OrcaConsole_ListInputs_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -230,6 +246,11 @@ type OrcaConsoleServer interface {
 	ListWindows(context.Context, *ListWindowsRequest) (*ListWindowsResponse, error)
 	// One window with a run and its nodes. NOT_FOUND for an id that this ledger did not give.
 	GetWindow(context.Context, *GetWindowRequest) (*GetWindowResponse, error)
+	// The rows that the algorithms of a run were given, found by the position of the run: in the order of the plan, of each
+	// its dependencies in the order of its definition, then its own past results. Of nodes that succeeded or failed, and of
+	// open ones what is settled so far; skipped and cancelled ones are left out. A core that was started with
+	// --lookback=available gave what was settled then; what is shown is settled by now.
+	ListInputs(context.Context, *ListInputsRequest) (*ListInputsResponse, error)
 	// Outcomes of one algorithm, the newest window (time_to, time_from, position) first.
 	ListResults(context.Context, *ListResultsRequest) (*ListResultsResponse, error)
 	// The nodes of a run as they settle, those that are settled already first, then the finished run; then it ends.
@@ -271,6 +292,9 @@ func (UnimplementedOrcaConsoleServer) ListWindows(context.Context, *ListWindowsR
 }
 func (UnimplementedOrcaConsoleServer) GetWindow(context.Context, *GetWindowRequest) (*GetWindowResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetWindow not implemented")
+}
+func (UnimplementedOrcaConsoleServer) ListInputs(context.Context, *ListInputsRequest) (*ListInputsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListInputs not implemented")
 }
 func (UnimplementedOrcaConsoleServer) ListResults(context.Context, *ListResultsRequest) (*ListResultsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListResults not implemented")
@@ -385,6 +409,24 @@ func _OrcaConsole_GetWindow_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OrcaConsoleServer).GetWindow(ctx, req.(*GetWindowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrcaConsole_ListInputs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListInputsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrcaConsoleServer).ListInputs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrcaConsole_ListInputs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrcaConsoleServer).ListInputs(ctx, req.(*ListInputsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -541,6 +583,10 @@ var OrcaConsole_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetWindow",
 			Handler:    _OrcaConsole_GetWindow_Handler,
+		},
+		{
+			MethodName: "ListInputs",
+			Handler:    _OrcaConsole_ListInputs_Handler,
 		},
 		{
 			MethodName: "ListResults",

@@ -154,6 +154,7 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 	c.rpc, err = rpc.New(rpc.Config{
 		Registry: announcements{c.registry, c.fleet}, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
 		Version: Version(), Store: "sqlite:" + path, StartedAt: time.Now(),
+		Available:      cfg.Lookback == config.LookbackAvailable,
 		MaxMessageSize: int(cfg.MaxMessageSize), Ready: c.readiness.err,
 		TLS: c.access.tls, Authorize: c.access.authorize,
 	})

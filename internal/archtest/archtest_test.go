@@ -38,7 +38,7 @@ var table = []row{
 	{internal + "fleet", "live processors: connections, heartbeats, limits, requests", []string{internal + "orca", internal + "wire", "contract/go"}},
 	{internal + "store/sqlite", "durable registry and ledger in one SQLite file", []string{internal + "orca"}},
 	{internal + "store/storetest", "the suite that every store must pass", []string{internal + "orca"}},
-	{internal + "rpc", "gRPC services, the error table, reflection", []string{internal + "orca", internal + "plan", internal + "registry", internal + "wire", "contract/go"}},
+	{internal + "rpc", "gRPC services, the error table, reflection", []string{internal + "orca", internal + "plan", internal + "lookback", internal + "registry", internal + "wire", "contract/go"}},
 	{internal + "httpapi", "HTTP: health, readiness, metrics", nil},
 	{internal + "config", "the settings of a core", nil},
 	{internal + "app", "a core from its parts: the one place that knows every concrete type", []string{

@@ -44,6 +44,9 @@ func badInputs(core *orcatest.Core, id string) map[string]func(context.Context) 
 	results := func(req *pb.ListResultsRequest) func(context.Context) error {
 		return func(ctx context.Context) error { _, err := core.ListResults(ctx, req); return err }
 	}
+	inputs := func(req *pb.ListInputsRequest) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := core.ListInputs(ctx, req); return err }
+	}
 	reprocess := func(req *pb.ReprocessWindowsRequest) func(context.Context) error {
 		return func(ctx context.Context) error {
 			stream, err := core.ReprocessWindows(ctx, req)
@@ -146,8 +149,14 @@ func badInputs(core *orcatest.Core, id string) map[string]func(context.Context) 
 			_, err := core.GetWindow(ctx, &pb.GetWindowRequest{Id: id, Revision: -1})
 			return err
 		},
-		"watch: id":       watch(&pb.WatchWindowRequest{Id: id + "0"}),
-		"watch: revision": watch(&pb.WatchWindowRequest{Id: id, Revision: 7}),
+		"inputs: no id":     inputs(&pb.ListInputsRequest{}),
+		"inputs: id":        inputs(&pb.ListInputsRequest{Id: id + "0"}),
+		"inputs: revision":  inputs(&pb.ListInputsRequest{Id: id, Revision: 7}),
+		"inputs: token":     inputs(&pb.ListInputsRequest{Id: id, PageToken: "W10"}),
+		"inputs: rows":      inputs(&pb.ListInputsRequest{Id: id, RowsPerInput: -1}),
+		"inputs: algorithm": inputs(&pb.ListInputsRequest{Id: id, Algorithms: []*pb.AlgorithmRef{{Processor: "p", Name: "a", Version: "1.0.0"}}}),
+		"watch: id":         watch(&pb.WatchWindowRequest{Id: id + "0"}),
+		"watch: revision":   watch(&pb.WatchWindowRequest{Id: id, Revision: 7}),
 		"retry: metadata": func(ctx context.Context) error {
 			_, err := core.RetryWindow(ctx, &pb.RetryWindowRequest{Id: id, Metadata: some})
 			return err
@@ -255,6 +264,12 @@ var wantRefusals = map[string]string{
 	"get: another ledger":     `NotFound: there is no window "x-1" here: it is of another ledger, this one's ids begin with LEDGER-`,
 	"get: id":                 `NotFound: there is no window "1; DROP TABLE run"; ids look like LEDGER-42`,
 	"get: no id":              "InvalidArgument: id is empty: give the orca-window-id that the emit was answered with",
+	"inputs: no id":           "InvalidArgument: id is empty: give the orca-window-id that the emit was answered with",
+	"inputs: id":              `NotFound: there is no window "LEDGER-10": ListWindows (orca windows) has all of them`,
+	"inputs: revision":        "NotFound: window LEDGER-1 has no revision 7; the newest is 1",
+	"inputs: token":           `InvalidArgument: page_token: "W10" was not given by this list; begin without one`,
+	"inputs: rows":            "InvalidArgument: rows_per_input is -1: send how many rows of each input you want, or 0 for all",
+	"inputs: algorithm":       `NotFound: algorithms: a 1.0.0 of processor "p" is no part of this run: GetWindow (orca window) shows all that are`,
 	"get: revision":           "NotFound: window LEDGER-1 has no revision -1; the newest is 1",
 	"processors: token":       `InvalidArgument: page_token: "'; DROP TABLE run; --" was not given by this list; begin without one`,
 	"register: address":       `InvalidArgument: connection_str: "unix:///tmp/x" has no port between 1 and 65535: write host:port, such as "10.0.0.7:5377" or "grpc://worker:5377", with "grpcs://" for TLS`,

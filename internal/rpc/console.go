@@ -91,7 +91,8 @@ func (s *consoleService) ListAlgorithms(_ context.Context, msg *pb.ListAlgorithm
 	if err != nil {
 		return nil, err
 	}
-	page, next := pageOf(s.cfg.Registry.Snapshot().Algorithms(), msg.GetPageSize(), func(a registry.Algorithm) bool {
+	snapshot := s.cfg.Registry.Snapshot()
+	page, next := pageOf(snapshot.Algorithms(), msg.GetPageSize(), func(a registry.Algorithm) bool {
 		return a.Algorithm.ID.Compare(after) > 0 && of(a.Algorithm.WindowType.ID) &&
 			(a.State != registry.Retired || !msg.GetExcludeRetired())
 	})
@@ -102,6 +103,10 @@ func (s *consoleService) ListAlgorithms(_ context.Context, msg *pb.ListAlgorithm
 		}
 		for _, id := range a.Awaited {
 			info.Awaited = append(info.Awaited, ref(id))
+		}
+		for _, d := range a.Algorithm.Dependencies {
+			on, _ := snapshot.Algorithm(d.On)
+			info.DependencyWindowTypes = append(info.DependencyWindowTypes, typeRef(on.Algorithm.WindowType.ID))
 		}
 		out.Algorithms = append(out.Algorithms, info)
 	}
@@ -162,24 +167,19 @@ func serves(p orca.ProcessorStatus) bool {
 }
 
 func (s *consoleService) GetWindow(ctx context.Context, msg *pb.GetWindowRequest) (*pb.GetWindowResponse, error) {
-	id, err := s.ids.parse(msg.GetId())
+	run, err := s.run(ctx, msg.GetId(), msg.GetRevision())
 	if err != nil {
 		return nil, err
 	}
-	window, err := s.cfg.Ledger.Window(ctx, id)
-	if err != nil {
-		return nil, s.noWindow(err, msg.GetId())
-	}
-	run, err := s.cfg.Ledger.Run(ctx, id, int(msg.GetRevision()))
-	if err != nil {
-		return nil, s.noRevision(err, window, msg.GetRevision())
-	}
-	info, err := s.windowInfo(window)
+	info, err := s.windowInfo(run.window)
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := s.nodes(run)
+	nodes, err := s.nodesOf(run.RunRecord, run.plan)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.addPast(ctx, &run, nodes); err != nil {
 		return nil, err
 	}
 	return &pb.GetWindowResponse{Window: info, Run: runInfo(run.Run, len(nodes), len(run.Outcomes)), Nodes: nodes}, nil
@@ -187,28 +187,17 @@ func (s *consoleService) GetWindow(ctx context.Context, msg *pb.GetWindowRequest
 
 func (s *consoleService) WatchWindow(msg *pb.WatchWindowRequest, stream grpc.ServerStreamingServer[pb.WatchWindowResponse]) error {
 	ctx := stream.Context()
-	id, err := s.ids.parse(msg.GetId())
+	shown, err := s.run(ctx, msg.GetId(), msg.GetRevision())
 	if err != nil {
 		return err
 	}
-	window, err := s.cfg.Ledger.Window(ctx, id)
-	if err != nil {
-		return s.noWindow(err, msg.GetId())
-	}
-	run, err := s.cfg.Ledger.Run(ctx, id, int(msg.GetRevision()))
-	if err != nil {
-		return s.noRevision(err, window, msg.GetRevision())
-	}
-	p, err := planOf(run) // its own for good
-	if err != nil {
-		return err
-	}
+	run, p := shown.RunRecord, shown.plan
 	changed, stop := s.cfg.Engine.Watch(run.Run.Position)
 	defer stop()
 	sent := map[string]bool{}
 	for {
 		// Read after the watch has begun, so that no change is missed; the revision is settled by now.
-		if run, err = s.cfg.Ledger.Run(ctx, id, run.Run.Revision); err != nil {
+		if run, err = s.cfg.Ledger.Run(ctx, shown.window.ID, run.Run.Revision); err != nil {
 			return err
 		}
 		done, err := s.sendSettled(run, p, sent, stream)

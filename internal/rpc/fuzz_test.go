@@ -61,6 +61,10 @@ func FuzzConsole(f *testing.F) {
 			&pb.ListWindowsRequest{PageSize: -1, WindowTypeName: "W", WindowTypeVersion: "1.0.0"},
 		},
 		"GetWindow": {&pb.GetWindowRequest{Id: id}, &pb.GetWindowRequest{Id: id, Revision: -1}},
+		"ListInputs": {
+			&pb.ListInputsRequest{Id: id, RowsPerInput: 1, PageToken: "eyJEZXBlbmRlbmN5IjotMSwiVGFrZW4iOjd9"},
+			&pb.ListInputsRequest{Id: id, PageSize: 1, Algorithms: []*pb.AlgorithmRef{{Processor: "p", Name: "A", Version: "1.0.0"}}},
+		},
 		"ListResults": {
 			&pb.ListResultsRequest{Name: "A", Version: "1.0.0", Processor: "p", Metadata: fields, IncludeFailed: true, PageToken: "bnVsbA"},
 			&pb.ListResultsRequest{Name: "A", Version: "1.0.0", TimeFrom: at, PageSize: 1 << 30},

@@ -70,11 +70,11 @@ func (s *consoleService) revision(ctx context.Context, id orca.WindowID, revisio
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := s.nodes(run)
+	p, err := planOf(run)
 	if err != nil {
 		return nil, err
 	}
-	return runInfo(run.Run, len(nodes), len(run.Outcomes)), nil
+	return runInfo(run.Run, len(p.Nodes), len(run.Outcomes)), nil
 }
 
 func (s *consoleService) CancelWindow(ctx context.Context, msg *pb.CancelWindowRequest) (*pb.CancelWindowResponse, error) {

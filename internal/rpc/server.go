@@ -60,6 +60,9 @@ type Ledger interface {
 	Backlog(ctx context.Context) (orca.Backlog, error)
 	Run(ctx context.Context, id orca.WindowID, revision int) (orca.RunRecord, error)
 	History(ctx context.Context, q orca.ResultQuery) ([]orca.ResultRecord, error)
+	// Past and PastRows find what lookbacks give.
+	Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error
+	PastRows(ctx context.Context, id orca.AlgorithmID, runs []orca.Position) ([]orca.PastRow, error)
 	// Tag is this ledger's name in window ids.
 	Tag() string
 	// Secret is the key of hashes of metadata that is not stored.
@@ -83,6 +86,8 @@ type Config struct {
 	// Store names the ledger for people, without credentials.
 	Store     string
 	StartedAt time.Time
+	// Available: lookbacks of this core wait for nothing.
+	Available bool
 	// MaxMessageSize bounds one message in bytes, both ways; default 64 MiB.
 	MaxMessageSize int
 	// Ready says why the core takes no windows; nil means that it always does.

@@ -29,15 +29,6 @@ func runInfo(r orca.Run, nodes, settled int) *pb.RunInfo {
 	}
 }
 
-// nodes shows every node of a run, in the order of its plan.
-func (s *consoleService) nodes(run orca.RunRecord) ([]*pb.NodeInfo, error) {
-	p, err := planOf(run)
-	if err != nil {
-		return nil, err
-	}
-	return s.nodesOf(run, p)
-}
-
 func planOf(run orca.RunRecord) (*plan.Plan, error) {
 	p, err := plan.Parse(run.Plan)
 	if err != nil {
@@ -46,12 +37,17 @@ func planOf(run orca.RunRecord) (*plan.Plan, error) {
 	return p, nil
 }
 
-// nodesOf is nodes of a run whose plan has been read.
-func (s *consoleService) nodesOf(run orca.RunRecord, p *plan.Plan) (_ []*pb.NodeInfo, err error) {
+func outcomesOf(run orca.RunRecord) map[orca.AlgorithmID]*orca.Outcome {
 	outcomes := make(map[orca.AlgorithmID]*orca.Outcome, len(run.Outcomes))
 	for i := range run.Outcomes {
 		outcomes[run.Outcomes[i].Algorithm] = &run.Outcomes[i]
 	}
+	return outcomes
+}
+
+// nodesOf shows every node of a run, in the order of its plan.
+func (s *consoleService) nodesOf(run orca.RunRecord, p *plan.Plan) (_ []*pb.NodeInfo, err error) {
+	outcomes := outcomesOf(run)
 	var live []orca.ProcessorStatus
 	if run.Run.State == orca.RunOpen {
 		live = s.cfg.Fleet.Status()
@@ -91,10 +87,7 @@ func waitsFor(p *plan.Plan, node int, outcomes map[orca.AlgorithmID]*orca.Outcom
 func nodeInfo(position orca.Position, o *orca.Outcome) (*pb.NodeInfo, error) {
 	n := &pb.NodeInfo{
 		Algorithm: ref(o.Algorithm), Outcome: outcome(o.Kind), Reason: o.Reason, Attempts: int32(o.Attempts),
-		SettledAt: timestamp(o.SettledAt), ProducedAt: int64(o.ProducedAt),
-	}
-	if o.ProducedAt == 0 {
-		n.ProducedAt = int64(position)
+		SettledAt: timestamp(o.SettledAt), ProducedAt: int64(producedAt(position, o)),
 	}
 	if o.Result != nil {
 		result, err := wire.ResultMessage(o.Result.Encoded)
@@ -104,6 +97,14 @@ func nodeInfo(position orca.Position, o *orca.Outcome) (*pb.NodeInfo, error) {
 		n.Result = result
 	}
 	return n, nil
+}
+
+// producedAt is the run in which the outcome of a run came about.
+func producedAt(run orca.Position, o *orca.Outcome) orca.Position {
+	if o.ProducedAt == 0 {
+		return run
+	}
+	return o.ProducedAt
 }
 
 func (s *consoleService) resultInfo(r orca.ResultRecord) (*pb.ResultInfo, error) {

@@ -159,6 +159,45 @@ export function outcomeFromJSON(object: any): Outcome {
   }
 }
 
+/**
+ * Whether the past results that an algorithm was given are those that it would be given if it ran now: the same results of
+ * the same windows in the same order. What is not settled yet does not make them stale.
+ */
+export enum Freshness {
+  /**
+   * FRESHNESS_UNSPECIFIED - Not known: of an algorithm that looks back at nothing, of an outcome that is not the algorithm's own, of a node that is
+   * open, and outside of GetWindow.
+   */
+  FRESHNESS_UNSPECIFIED = 0,
+  FRESHNESS_CURRENT = 1,
+  /** FRESHNESS_STALE - A window that came later, or a later run of one of them, would change them. The outcome stays as it is. */
+  FRESHNESS_STALE = 2,
+  /** FRESHNESS_NOT_COMPARED - There are too many to compare them here. */
+  FRESHNESS_NOT_COMPARED = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function freshnessFromJSON(object: any): Freshness {
+  switch (object) {
+    case 0:
+    case "FRESHNESS_UNSPECIFIED":
+      return Freshness.FRESHNESS_UNSPECIFIED;
+    case 1:
+    case "FRESHNESS_CURRENT":
+      return Freshness.FRESHNESS_CURRENT;
+    case 2:
+    case "FRESHNESS_STALE":
+      return Freshness.FRESHNESS_STALE;
+    case 3:
+    case "FRESHNESS_NOT_COMPARED":
+      return Freshness.FRESHNESS_NOT_COMPARED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Freshness.UNRECOGNIZED;
+  }
+}
+
 export enum AlgorithmState {
   ALGORITHM_STATE_UNSPECIFIED = 0,
   /** ALGORITHM_STATE_ACTIVE - Windows of its type trigger it. */
@@ -234,6 +273,12 @@ export interface AlgorithmRef {
   version: string;
 }
 
+/** A window type's identity. */
+export interface WindowTypeRef {
+  name: string;
+  version: string;
+}
+
 export interface ProcessorInfo {
   name: string;
   project: string;
@@ -267,6 +312,8 @@ export interface AlgorithmInfo {
   state: AlgorithmState;
   /** The dependencies that nobody has announced yet. */
   awaited: AlgorithmRef[];
+  /** What triggers each of algorithm.dependencies, in their order; one of an empty name where that is not known yet. */
+  dependencyWindowTypes: WindowTypeRef[];
 }
 
 export interface WindowInfo {
@@ -315,6 +362,8 @@ export interface NodeInfo {
   dependsOn: AlgorithmRef[];
   /** The run in which this outcome was produced: another than the node's own when a retry kept it. */
   producedAt: bigint;
+  /** In answers of GetWindow: whether it would be given other past results now. */
+  freshness: Freshness;
 }
 
 /** One outcome of an algorithm, with the window that it belongs to. */
@@ -387,6 +436,78 @@ export interface GetWindowResponse {
     | undefined;
   /** In the order of the plan: dependencies come before their dependents. */
   nodes: NodeInfo[];
+}
+
+export interface ListInputsRequest {
+  /** How many rows a page has; inputs without a row count as one. */
+  pageSize: number;
+  pageToken: string;
+  /** Of the window. */
+  id: string;
+  /** 0 means the newest. */
+  revision: number;
+  /** Only what these were given, of the run's algorithms; empty means all. */
+  algorithms: AlgorithmRef[];
+  /** At most so many past rows of each input, the newest; 0 means all. */
+  rowsPerInput: number;
+}
+
+export interface ListInputsResponse {
+  /** The last of them may go on as the first one of the next page. */
+  inputs: Input[];
+  pageToken: string;
+}
+
+/** What a node was given of one of its algorithm's dependencies, or of its own past. */
+export interface Input {
+  /** The node. */
+  algorithm:
+    | AlgorithmRef
+    | undefined;
+  /** The place among the algorithm's dependencies, from 0; -1 for its own past results. */
+  dependency: number;
+  /** Whose results they are. */
+  of:
+    | AlgorithmRef
+    | undefined;
+  /** What triggers it. */
+  windowType:
+    | WindowTypeRef
+    | undefined;
+  /** How far back it looks, as the plan of the run has it. */
+  lookbackNum: number;
+  lookbackTimeDelta: bigint;
+  lookbackGapNum: number;
+  lookbackGapTimeDelta: bigint;
+  /** The run from which it looked: the one that produced the node's outcome. */
+  position: bigint;
+  /** As they were handed over: the current window's first, then from the newest window on. */
+  rows: InputRow[];
+  /** There are more past rows than rows_per_input. */
+  more: boolean;
+  /** Of an open node: the run in whose outcome the next row may be, which has to be settled first; 0 for none. */
+  awaitedPosition: bigint;
+  /** The window of that run. */
+  awaitedWindowId: string;
+}
+
+export interface InputRow {
+  windowId: string;
+  /** As stored. */
+  window:
+    | Window
+    | undefined;
+  /** Of the run that the row is taken from. */
+  position: bigint;
+  revision: number;
+  /** What the processor sent. */
+  result:
+    | Result
+    | undefined;
+  /** The result for the node's own window, which no lookback counts. */
+  current: boolean;
+  /** The run in which the result was produced: another than that of the row when a retry kept it. */
+  producedAt: bigint;
 }
 
 export interface ListResultsRequest {
@@ -605,6 +726,80 @@ export const AlgorithmRef: MessageFns<AlgorithmRef> = {
   fromPartial<I extends Exact<DeepPartial<AlgorithmRef>, I>>(object: I): AlgorithmRef {
     const message = createBaseAlgorithmRef();
     message.processor = object.processor ?? "";
+    message.name = object.name ?? "";
+    message.version = object.version ?? "";
+    return message;
+  },
+};
+
+function createBaseWindowTypeRef(): WindowTypeRef {
+  return { name: "", version: "" };
+}
+
+export const WindowTypeRef: MessageFns<WindowTypeRef> = {
+  encode(message: WindowTypeRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WindowTypeRef {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWindowTypeRef();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WindowTypeRef {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+    };
+  },
+
+  create<I extends Exact<DeepPartial<WindowTypeRef>, I>>(base?: I): WindowTypeRef {
+    return WindowTypeRef.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WindowTypeRef>, I>>(object: I): WindowTypeRef {
+    const message = createBaseWindowTypeRef();
     message.name = object.name ?? "";
     message.version = object.version ?? "";
     return message;
@@ -914,7 +1109,7 @@ export const InstanceInfo: MessageFns<InstanceInfo> = {
 };
 
 function createBaseAlgorithmInfo(): AlgorithmInfo {
-  return { processor: "", algorithm: undefined, state: 0, awaited: [] };
+  return { processor: "", algorithm: undefined, state: 0, awaited: [], dependencyWindowTypes: [] };
 }
 
 export const AlgorithmInfo: MessageFns<AlgorithmInfo> = {
@@ -930,6 +1125,9 @@ export const AlgorithmInfo: MessageFns<AlgorithmInfo> = {
     }
     for (const v of message.awaited) {
       AlgorithmRef.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.dependencyWindowTypes) {
+      WindowTypeRef.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -979,6 +1177,14 @@ export const AlgorithmInfo: MessageFns<AlgorithmInfo> = {
             message.awaited.push(AlgorithmRef.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.dependencyWindowTypes.push(WindowTypeRef.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -999,6 +1205,11 @@ export const AlgorithmInfo: MessageFns<AlgorithmInfo> = {
       awaited: globalThis.Array.isArray(object?.awaited)
         ? object.awaited.map((e: any) => AlgorithmRef.fromJSON(e))
         : [],
+      dependencyWindowTypes: globalThis.Array.isArray(object?.dependencyWindowTypes)
+        ? object.dependencyWindowTypes.map((e: any) => WindowTypeRef.fromJSON(e))
+        : globalThis.Array.isArray(object?.dependency_window_types)
+        ? object.dependency_window_types.map((e: any) => WindowTypeRef.fromJSON(e))
+        : [],
     };
   },
 
@@ -1013,6 +1224,7 @@ export const AlgorithmInfo: MessageFns<AlgorithmInfo> = {
       : undefined;
     message.state = object.state ?? 0;
     message.awaited = object.awaited?.map((e) => AlgorithmRef.fromPartial(e)) || [];
+    message.dependencyWindowTypes = object.dependencyWindowTypes?.map((e) => WindowTypeRef.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1311,6 +1523,7 @@ function createBaseNodeInfo(): NodeInfo {
     settledAt: undefined,
     dependsOn: [],
     producedAt: 0n,
+    freshness: 0,
   };
 }
 
@@ -1342,6 +1555,9 @@ export const NodeInfo: MessageFns<NodeInfo> = {
         throw new globalThis.Error("value provided for field message.producedAt of type int64 too large");
       }
       writer.uint32(64).int64(message.producedAt);
+    }
+    if (message.freshness !== 0) {
+      writer.uint32(72).int32(message.freshness);
     }
     return writer;
   },
@@ -1423,6 +1639,14 @@ export const NodeInfo: MessageFns<NodeInfo> = {
             message.producedAt = reader.int64() as bigint;
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.freshness = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1457,6 +1681,7 @@ export const NodeInfo: MessageFns<NodeInfo> = {
         : isSet(object.produced_at)
         ? BigInt(object.produced_at)
         : 0n,
+      freshness: isSet(object.freshness) ? freshnessFromJSON(object.freshness) : 0,
     };
   },
 
@@ -1481,6 +1706,7 @@ export const NodeInfo: MessageFns<NodeInfo> = {
     message.producedAt = (object.producedAt !== undefined && object.producedAt !== null)
       ? BigInt(object.producedAt)
       : 0n;
+    message.freshness = object.freshness ?? 0;
     return message;
   },
 };
@@ -2394,6 +2620,674 @@ export const GetWindowResponse: MessageFns<GetWindowResponse> = {
       : undefined;
     message.run = (object.run !== undefined && object.run !== null) ? RunInfo.fromPartial(object.run) : undefined;
     message.nodes = object.nodes?.map((e) => NodeInfo.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListInputsRequest(): ListInputsRequest {
+  return { pageSize: 0, pageToken: "", id: "", revision: 0, algorithms: [], rowsPerInput: 0 };
+}
+
+export const ListInputsRequest: MessageFns<ListInputsRequest> = {
+  encode(message: ListInputsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.id !== "") {
+      writer.uint32(26).string(message.id);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(32).int32(message.revision);
+    }
+    for (const v of message.algorithms) {
+      AlgorithmRef.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.rowsPerInput !== 0) {
+      writer.uint32(48).int32(message.rowsPerInput);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListInputsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListInputsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revision = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.algorithms.push(AlgorithmRef.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rowsPerInput = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListInputsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      algorithms: globalThis.Array.isArray(object?.algorithms)
+        ? object.algorithms.map((e: any) => AlgorithmRef.fromJSON(e))
+        : [],
+      rowsPerInput: isSet(object.rowsPerInput)
+        ? globalThis.Number(object.rowsPerInput)
+        : isSet(object.rows_per_input)
+        ? globalThis.Number(object.rows_per_input)
+        : 0,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ListInputsRequest>, I>>(base?: I): ListInputsRequest {
+    return ListInputsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListInputsRequest>, I>>(object: I): ListInputsRequest {
+    const message = createBaseListInputsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.id = object.id ?? "";
+    message.revision = object.revision ?? 0;
+    message.algorithms = object.algorithms?.map((e) => AlgorithmRef.fromPartial(e)) || [];
+    message.rowsPerInput = object.rowsPerInput ?? 0;
+    return message;
+  },
+};
+
+function createBaseListInputsResponse(): ListInputsResponse {
+  return { inputs: [], pageToken: "" };
+}
+
+export const ListInputsResponse: MessageFns<ListInputsResponse> = {
+  encode(message: ListInputsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.inputs) {
+      Input.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListInputsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListInputsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.inputs.push(Input.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListInputsResponse {
+    return {
+      inputs: globalThis.Array.isArray(object?.inputs) ? object.inputs.map((e: any) => Input.fromJSON(e)) : [],
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  create<I extends Exact<DeepPartial<ListInputsResponse>, I>>(base?: I): ListInputsResponse {
+    return ListInputsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListInputsResponse>, I>>(object: I): ListInputsResponse {
+    const message = createBaseListInputsResponse();
+    message.inputs = object.inputs?.map((e) => Input.fromPartial(e)) || [];
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseInput(): Input {
+  return {
+    algorithm: undefined,
+    dependency: 0,
+    of: undefined,
+    windowType: undefined,
+    lookbackNum: 0,
+    lookbackTimeDelta: 0n,
+    lookbackGapNum: 0,
+    lookbackGapTimeDelta: 0n,
+    position: 0n,
+    rows: [],
+    more: false,
+    awaitedPosition: 0n,
+    awaitedWindowId: "",
+  };
+}
+
+export const Input: MessageFns<Input> = {
+  encode(message: Input, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.algorithm !== undefined) {
+      AlgorithmRef.encode(message.algorithm, writer.uint32(10).fork()).join();
+    }
+    if (message.dependency !== 0) {
+      writer.uint32(16).int32(message.dependency);
+    }
+    if (message.of !== undefined) {
+      AlgorithmRef.encode(message.of, writer.uint32(26).fork()).join();
+    }
+    if (message.windowType !== undefined) {
+      WindowTypeRef.encode(message.windowType, writer.uint32(34).fork()).join();
+    }
+    if (message.lookbackNum !== 0) {
+      writer.uint32(40).uint32(message.lookbackNum);
+    }
+    if (message.lookbackTimeDelta !== 0n) {
+      if (BigInt.asUintN(64, message.lookbackTimeDelta) !== message.lookbackTimeDelta) {
+        throw new globalThis.Error("value provided for field message.lookbackTimeDelta of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.lookbackTimeDelta);
+    }
+    if (message.lookbackGapNum !== 0) {
+      writer.uint32(56).uint32(message.lookbackGapNum);
+    }
+    if (message.lookbackGapTimeDelta !== 0n) {
+      if (BigInt.asUintN(64, message.lookbackGapTimeDelta) !== message.lookbackGapTimeDelta) {
+        throw new globalThis.Error("value provided for field message.lookbackGapTimeDelta of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.lookbackGapTimeDelta);
+    }
+    if (message.position !== 0n) {
+      if (BigInt.asIntN(64, message.position) !== message.position) {
+        throw new globalThis.Error("value provided for field message.position of type int64 too large");
+      }
+      writer.uint32(72).int64(message.position);
+    }
+    for (const v of message.rows) {
+      InputRow.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(88).bool(message.more);
+    }
+    if (message.awaitedPosition !== 0n) {
+      if (BigInt.asIntN(64, message.awaitedPosition) !== message.awaitedPosition) {
+        throw new globalThis.Error("value provided for field message.awaitedPosition of type int64 too large");
+      }
+      writer.uint32(96).int64(message.awaitedPosition);
+    }
+    if (message.awaitedWindowId !== "") {
+      writer.uint32(106).string(message.awaitedWindowId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Input {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.algorithm = AlgorithmRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dependency = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.of = AlgorithmRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.windowType = WindowTypeRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lookbackNum = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lookbackTimeDelta = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.lookbackGapNum = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.lookbackGapTimeDelta = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.position = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.rows.push(InputRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.awaitedPosition = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.awaitedWindowId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Input {
+    return {
+      algorithm: isSet(object.algorithm) ? AlgorithmRef.fromJSON(object.algorithm) : undefined,
+      dependency: isSet(object.dependency) ? globalThis.Number(object.dependency) : 0,
+      of: isSet(object.of) ? AlgorithmRef.fromJSON(object.of) : undefined,
+      windowType: isSet(object.windowType)
+        ? WindowTypeRef.fromJSON(object.windowType)
+        : isSet(object.window_type)
+        ? WindowTypeRef.fromJSON(object.window_type)
+        : undefined,
+      lookbackNum: isSet(object.lookbackNum)
+        ? globalThis.Number(object.lookbackNum)
+        : isSet(object.lookback_num)
+        ? globalThis.Number(object.lookback_num)
+        : 0,
+      lookbackTimeDelta: isSet(object.lookbackTimeDelta)
+        ? BigInt(object.lookbackTimeDelta)
+        : isSet(object.lookback_time_delta)
+        ? BigInt(object.lookback_time_delta)
+        : 0n,
+      lookbackGapNum: isSet(object.lookbackGapNum)
+        ? globalThis.Number(object.lookbackGapNum)
+        : isSet(object.lookback_gap_num)
+        ? globalThis.Number(object.lookback_gap_num)
+        : 0,
+      lookbackGapTimeDelta: isSet(object.lookbackGapTimeDelta)
+        ? BigInt(object.lookbackGapTimeDelta)
+        : isSet(object.lookback_gap_time_delta)
+        ? BigInt(object.lookback_gap_time_delta)
+        : 0n,
+      position: isSet(object.position) ? BigInt(object.position) : 0n,
+      rows: globalThis.Array.isArray(object?.rows)
+        ? object.rows.map((e: any) => InputRow.fromJSON(e))
+        : [],
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      awaitedPosition: isSet(object.awaitedPosition)
+        ? BigInt(object.awaitedPosition)
+        : isSet(object.awaited_position)
+        ? BigInt(object.awaited_position)
+        : 0n,
+      awaitedWindowId: isSet(object.awaitedWindowId)
+        ? globalThis.String(object.awaitedWindowId)
+        : isSet(object.awaited_window_id)
+        ? globalThis.String(object.awaited_window_id)
+        : "",
+    };
+  },
+
+  create<I extends Exact<DeepPartial<Input>, I>>(base?: I): Input {
+    return Input.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Input>, I>>(object: I): Input {
+    const message = createBaseInput();
+    message.algorithm = (object.algorithm !== undefined && object.algorithm !== null)
+      ? AlgorithmRef.fromPartial(object.algorithm)
+      : undefined;
+    message.dependency = object.dependency ?? 0;
+    message.of = (object.of !== undefined && object.of !== null) ? AlgorithmRef.fromPartial(object.of) : undefined;
+    message.windowType = (object.windowType !== undefined && object.windowType !== null)
+      ? WindowTypeRef.fromPartial(object.windowType)
+      : undefined;
+    message.lookbackNum = object.lookbackNum ?? 0;
+    message.lookbackTimeDelta = (object.lookbackTimeDelta !== undefined && object.lookbackTimeDelta !== null)
+      ? BigInt(object.lookbackTimeDelta)
+      : 0n;
+    message.lookbackGapNum = object.lookbackGapNum ?? 0;
+    message.lookbackGapTimeDelta = (object.lookbackGapTimeDelta !== undefined && object.lookbackGapTimeDelta !== null)
+      ? BigInt(object.lookbackGapTimeDelta)
+      : 0n;
+    message.position = (object.position !== undefined && object.position !== null) ? BigInt(object.position) : 0n;
+    message.rows = object.rows?.map((e) => InputRow.fromPartial(e)) || [];
+    message.more = object.more ?? false;
+    message.awaitedPosition = (object.awaitedPosition !== undefined && object.awaitedPosition !== null)
+      ? BigInt(object.awaitedPosition)
+      : 0n;
+    message.awaitedWindowId = object.awaitedWindowId ?? "";
+    return message;
+  },
+};
+
+function createBaseInputRow(): InputRow {
+  return {
+    windowId: "",
+    window: undefined,
+    position: 0n,
+    revision: 0,
+    result: undefined,
+    current: false,
+    producedAt: 0n,
+  };
+}
+
+export const InputRow: MessageFns<InputRow> = {
+  encode(message: InputRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.windowId !== "") {
+      writer.uint32(10).string(message.windowId);
+    }
+    if (message.window !== undefined) {
+      Window.encode(message.window, writer.uint32(18).fork()).join();
+    }
+    if (message.position !== 0n) {
+      if (BigInt.asIntN(64, message.position) !== message.position) {
+        throw new globalThis.Error("value provided for field message.position of type int64 too large");
+      }
+      writer.uint32(24).int64(message.position);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(32).int32(message.revision);
+    }
+    if (message.result !== undefined) {
+      Result.encode(message.result, writer.uint32(42).fork()).join();
+    }
+    if (message.current !== false) {
+      writer.uint32(48).bool(message.current);
+    }
+    if (message.producedAt !== 0n) {
+      if (BigInt.asIntN(64, message.producedAt) !== message.producedAt) {
+        throw new globalThis.Error("value provided for field message.producedAt of type int64 too large");
+      }
+      writer.uint32(56).int64(message.producedAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InputRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInputRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.windowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.window = Window.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.position = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revision = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.result = Result.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.current = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.producedAt = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InputRow {
+    return {
+      windowId: isSet(object.windowId)
+        ? globalThis.String(object.windowId)
+        : isSet(object.window_id)
+        ? globalThis.String(object.window_id)
+        : "",
+      window: isSet(object.window) ? Window.fromJSON(object.window) : undefined,
+      position: isSet(object.position) ? BigInt(object.position) : 0n,
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      result: isSet(object.result) ? Result.fromJSON(object.result) : undefined,
+      current: isSet(object.current) ? globalThis.Boolean(object.current) : false,
+      producedAt: isSet(object.producedAt)
+        ? BigInt(object.producedAt)
+        : isSet(object.produced_at)
+        ? BigInt(object.produced_at)
+        : 0n,
+    };
+  },
+
+  create<I extends Exact<DeepPartial<InputRow>, I>>(base?: I): InputRow {
+    return InputRow.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<InputRow>, I>>(object: I): InputRow {
+    const message = createBaseInputRow();
+    message.windowId = object.windowId ?? "";
+    message.window = (object.window !== undefined && object.window !== null)
+      ? Window.fromPartial(object.window)
+      : undefined;
+    message.position = (object.position !== undefined && object.position !== null) ? BigInt(object.position) : 0n;
+    message.revision = object.revision ?? 0;
+    message.result = (object.result !== undefined && object.result !== null)
+      ? Result.fromPartial(object.result)
+      : undefined;
+    message.current = object.current ?? false;
+    message.producedAt = (object.producedAt !== undefined && object.producedAt !== null)
+      ? BigInt(object.producedAt)
+      : 0n;
     return message;
   },
 };
@@ -4072,6 +4966,21 @@ export const OrcaConsoleService = {
     responseSerialize: (value: GetWindowResponse): Buffer => Buffer.from(GetWindowResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetWindowResponse => GetWindowResponse.decode(value),
   },
+  /**
+   * The rows that the algorithms of a run were given, found by the position of the run: in the order of the plan, of each
+   * its dependencies in the order of its definition, then its own past results. Of nodes that succeeded or failed, and of
+   * open ones what is settled so far; skipped and cancelled ones are left out. A core that was started with
+   * --lookback=available gave what was settled then; what is shown is settled by now.
+   */
+  listInputs: {
+    path: "/orca.console.v1.OrcaConsole/ListInputs" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListInputsRequest): Buffer => Buffer.from(ListInputsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListInputsRequest => ListInputsRequest.decode(value),
+    responseSerialize: (value: ListInputsResponse): Buffer => Buffer.from(ListInputsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListInputsResponse => ListInputsResponse.decode(value),
+  },
   /** Outcomes of one algorithm, the newest window (time_to, time_from, position) first. */
   listResults: {
     path: "/orca.console.v1.OrcaConsole/ListResults" as const,
@@ -4180,6 +5089,13 @@ export interface OrcaConsoleServer extends UntypedServiceImplementation {
   listWindows: handleUnaryCall<ListWindowsRequest, ListWindowsResponse>;
   /** One window with a run and its nodes. NOT_FOUND for an id that this ledger did not give. */
   getWindow: handleUnaryCall<GetWindowRequest, GetWindowResponse>;
+  /**
+   * The rows that the algorithms of a run were given, found by the position of the run: in the order of the plan, of each
+   * its dependencies in the order of its definition, then its own past results. Of nodes that succeeded or failed, and of
+   * open ones what is settled so far; skipped and cancelled ones are left out. A core that was started with
+   * --lookback=available gave what was settled then; what is shown is settled by now.
+   */
+  listInputs: handleUnaryCall<ListInputsRequest, ListInputsResponse>;
   /** Outcomes of one algorithm, the newest window (time_to, time_from, position) first. */
   listResults: handleUnaryCall<ListResultsRequest, ListResultsResponse>;
   /** The nodes of a run as they settle, those that are settled already first, then the finished run; then it ends. */
@@ -4272,6 +5188,27 @@ export interface OrcaConsoleClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetWindowResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * The rows that the algorithms of a run were given, found by the position of the run: in the order of the plan, of each
+   * its dependencies in the order of its definition, then its own past results. Of nodes that succeeded or failed, and of
+   * open ones what is settled so far; skipped and cancelled ones are left out. A core that was started with
+   * --lookback=available gave what was settled then; what is shown is settled by now.
+   */
+  listInputs(
+    request: ListInputsRequest,
+    callback: (error: ServiceError | null, response: ListInputsResponse) => void,
+  ): ClientUnaryCall;
+  listInputs(
+    request: ListInputsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListInputsResponse) => void,
+  ): ClientUnaryCall;
+  listInputs(
+    request: ListInputsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListInputsResponse) => void,
   ): ClientUnaryCall;
   /** Outcomes of one algorithm, the newest window (time_to, time_from, position) first. */
   listResults(

@@ -35,6 +35,13 @@ class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_SKIPPED: _ClassVar[Outcome]
     OUTCOME_CANCELLED: _ClassVar[Outcome]
 
+class Freshness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FRESHNESS_UNSPECIFIED: _ClassVar[Freshness]
+    FRESHNESS_CURRENT: _ClassVar[Freshness]
+    FRESHNESS_STALE: _ClassVar[Freshness]
+    FRESHNESS_NOT_COMPARED: _ClassVar[Freshness]
+
 class AlgorithmState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ALGORITHM_STATE_UNSPECIFIED: _ClassVar[AlgorithmState]
@@ -66,6 +73,10 @@ OUTCOME_HANDLED_FAILED: Outcome
 OUTCOME_UNHANDLED_FAILED: Outcome
 OUTCOME_SKIPPED: Outcome
 OUTCOME_CANCELLED: Outcome
+FRESHNESS_UNSPECIFIED: Freshness
+FRESHNESS_CURRENT: Freshness
+FRESHNESS_STALE: Freshness
+FRESHNESS_NOT_COMPARED: Freshness
 ALGORITHM_STATE_UNSPECIFIED: AlgorithmState
 ALGORITHM_STATE_ACTIVE: AlgorithmState
 ALGORITHM_STATE_WAITING: AlgorithmState
@@ -85,6 +96,14 @@ class AlgorithmRef(_message.Message):
     name: str
     version: str
     def __init__(self, processor: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class WindowTypeRef(_message.Message):
+    __slots__ = ("name", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class ProcessorInfo(_message.Message):
     __slots__ = ("name", "project", "instances", "queued")
@@ -121,16 +140,18 @@ class InstanceInfo(_message.Message):
     def __init__(self, connection_str: _Optional[str] = ..., runtime: _Optional[str] = ..., state: _Optional[_Union[InstanceState, str]] = ..., reason: _Optional[str] = ..., registered_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., algorithms: _Optional[int] = ..., in_flight: _Optional[int] = ..., metrics: _Optional[_Union[_service_pb2.ProcessorMetrics, _Mapping]] = ...) -> None: ...
 
 class AlgorithmInfo(_message.Message):
-    __slots__ = ("processor", "algorithm", "state", "awaited")
+    __slots__ = ("processor", "algorithm", "state", "awaited", "dependency_window_types")
     PROCESSOR_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     AWAITED_FIELD_NUMBER: _ClassVar[int]
+    DEPENDENCY_WINDOW_TYPES_FIELD_NUMBER: _ClassVar[int]
     processor: str
     algorithm: _service_pb2.Algorithm
     state: AlgorithmState
     awaited: _containers.RepeatedCompositeFieldContainer[AlgorithmRef]
-    def __init__(self, processor: _Optional[str] = ..., algorithm: _Optional[_Union[_service_pb2.Algorithm, _Mapping]] = ..., state: _Optional[_Union[AlgorithmState, str]] = ..., awaited: _Optional[_Iterable[_Union[AlgorithmRef, _Mapping]]] = ...) -> None: ...
+    dependency_window_types: _containers.RepeatedCompositeFieldContainer[WindowTypeRef]
+    def __init__(self, processor: _Optional[str] = ..., algorithm: _Optional[_Union[_service_pb2.Algorithm, _Mapping]] = ..., state: _Optional[_Union[AlgorithmState, str]] = ..., awaited: _Optional[_Iterable[_Union[AlgorithmRef, _Mapping]]] = ..., dependency_window_types: _Optional[_Iterable[_Union[WindowTypeRef, _Mapping]]] = ...) -> None: ...
 
 class WindowInfo(_message.Message):
     __slots__ = ("id", "window", "accepted_at", "run")
@@ -165,7 +186,7 @@ class RunInfo(_message.Message):
     def __init__(self, position: _Optional[int] = ..., revision: _Optional[int] = ..., kind: _Optional[_Union[RunKind, str]] = ..., state: _Optional[_Union[RunState, str]] = ..., accepted_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., nodes: _Optional[int] = ..., settled: _Optional[int] = ...) -> None: ...
 
 class NodeInfo(_message.Message):
-    __slots__ = ("algorithm", "outcome", "reason", "result", "attempts", "settled_at", "depends_on", "produced_at")
+    __slots__ = ("algorithm", "outcome", "reason", "result", "attempts", "settled_at", "depends_on", "produced_at", "freshness")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -174,6 +195,7 @@ class NodeInfo(_message.Message):
     SETTLED_AT_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
     PRODUCED_AT_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
     algorithm: AlgorithmRef
     outcome: Outcome
     reason: str
@@ -182,7 +204,8 @@ class NodeInfo(_message.Message):
     settled_at: _timestamp_pb2.Timestamp
     depends_on: _containers.RepeatedCompositeFieldContainer[AlgorithmRef]
     produced_at: int
-    def __init__(self, algorithm: _Optional[_Union[AlgorithmRef, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., result: _Optional[_Union[_service_pb2.Result, _Mapping]] = ..., attempts: _Optional[int] = ..., settled_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., depends_on: _Optional[_Iterable[_Union[AlgorithmRef, _Mapping]]] = ..., produced_at: _Optional[int] = ...) -> None: ...
+    freshness: Freshness
+    def __init__(self, algorithm: _Optional[_Union[AlgorithmRef, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., result: _Optional[_Union[_service_pb2.Result, _Mapping]] = ..., attempts: _Optional[int] = ..., settled_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., depends_on: _Optional[_Iterable[_Union[AlgorithmRef, _Mapping]]] = ..., produced_at: _Optional[int] = ..., freshness: _Optional[_Union[Freshness, str]] = ...) -> None: ...
 
 class ResultInfo(_message.Message):
     __slots__ = ("window_id", "window", "position", "revision", "node")
@@ -279,6 +302,78 @@ class GetWindowResponse(_message.Message):
     run: RunInfo
     nodes: _containers.RepeatedCompositeFieldContainer[NodeInfo]
     def __init__(self, window: _Optional[_Union[WindowInfo, _Mapping]] = ..., run: _Optional[_Union[RunInfo, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ...) -> None: ...
+
+class ListInputsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "id", "revision", "algorithms", "rows_per_input")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_PER_INPUT_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    id: str
+    revision: int
+    algorithms: _containers.RepeatedCompositeFieldContainer[AlgorithmRef]
+    rows_per_input: int
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., id: _Optional[str] = ..., revision: _Optional[int] = ..., algorithms: _Optional[_Iterable[_Union[AlgorithmRef, _Mapping]]] = ..., rows_per_input: _Optional[int] = ...) -> None: ...
+
+class ListInputsResponse(_message.Message):
+    __slots__ = ("inputs", "page_token")
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    inputs: _containers.RepeatedCompositeFieldContainer[Input]
+    page_token: str
+    def __init__(self, inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class Input(_message.Message):
+    __slots__ = ("algorithm", "dependency", "of", "window_type", "lookback_num", "lookback_time_delta", "lookback_gap_num", "lookback_gap_time_delta", "position", "rows", "more", "awaited_position", "awaited_window_id")
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    DEPENDENCY_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LOOKBACK_NUM_FIELD_NUMBER: _ClassVar[int]
+    LOOKBACK_TIME_DELTA_FIELD_NUMBER: _ClassVar[int]
+    LOOKBACK_GAP_NUM_FIELD_NUMBER: _ClassVar[int]
+    LOOKBACK_GAP_TIME_DELTA_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    AWAITED_POSITION_FIELD_NUMBER: _ClassVar[int]
+    AWAITED_WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
+    algorithm: AlgorithmRef
+    dependency: int
+    of: AlgorithmRef
+    window_type: WindowTypeRef
+    lookback_num: int
+    lookback_time_delta: int
+    lookback_gap_num: int
+    lookback_gap_time_delta: int
+    position: int
+    rows: _containers.RepeatedCompositeFieldContainer[InputRow]
+    more: bool
+    awaited_position: int
+    awaited_window_id: str
+    def __init__(self, algorithm: _Optional[_Union[AlgorithmRef, _Mapping]] = ..., dependency: _Optional[int] = ..., of: _Optional[_Union[AlgorithmRef, _Mapping]] = ..., window_type: _Optional[_Union[WindowTypeRef, _Mapping]] = ..., lookback_num: _Optional[int] = ..., lookback_time_delta: _Optional[int] = ..., lookback_gap_num: _Optional[int] = ..., lookback_gap_time_delta: _Optional[int] = ..., position: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[InputRow, _Mapping]]] = ..., more: bool = ..., awaited_position: _Optional[int] = ..., awaited_window_id: _Optional[str] = ...) -> None: ...
+
+class InputRow(_message.Message):
+    __slots__ = ("window_id", "window", "position", "revision", "result", "current", "produced_at")
+    WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    PRODUCED_AT_FIELD_NUMBER: _ClassVar[int]
+    window_id: str
+    window: _service_pb2.Window
+    position: int
+    revision: int
+    result: _service_pb2.Result
+    current: bool
+    produced_at: int
+    def __init__(self, window_id: _Optional[str] = ..., window: _Optional[_Union[_service_pb2.Window, _Mapping]] = ..., position: _Optional[int] = ..., revision: _Optional[int] = ..., result: _Optional[_Union[_service_pb2.Result, _Mapping]] = ..., current: bool = ..., produced_at: _Optional[int] = ...) -> None: ...
 
 class ListResultsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "name", "version", "processor", "time_from", "time_to", "include_failed", "metadata")

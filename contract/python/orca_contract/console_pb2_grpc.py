@@ -54,6 +54,11 @@ class OrcaConsoleStub:
                 request_serializer=orca__contract_dot_console__pb2.GetWindowRequest.SerializeToString,
                 response_deserializer=orca__contract_dot_console__pb2.GetWindowResponse.FromString,
                 _registered_method=True)
+        self.ListInputs = channel.unary_unary(
+                '/orca.console.v1.OrcaConsole/ListInputs',
+                request_serializer=orca__contract_dot_console__pb2.ListInputsRequest.SerializeToString,
+                response_deserializer=orca__contract_dot_console__pb2.ListInputsResponse.FromString,
+                _registered_method=True)
         self.ListResults = channel.unary_unary(
                 '/orca.console.v1.OrcaConsole/ListResults',
                 request_serializer=orca__contract_dot_console__pb2.ListResultsRequest.SerializeToString,
@@ -122,6 +127,16 @@ class OrcaConsoleServicer:
 
     def GetWindow(self, request, context):
         """One window with a run and its nodes. NOT_FOUND for an id that this ledger did not give.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInputs(self, request, context):
+        """The rows that the algorithms of a run were given, found by the position of the run: in the order of the plan, of each
+        its dependencies in the order of its definition, then its own past results. Of nodes that succeeded or failed, and of
+        open ones what is settled so far; skipped and cancelled ones are left out. A core that was started with
+        --lookback=available gave what was settled then; what is shown is settled by now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,6 +224,11 @@ def add_OrcaConsoleServicer_to_server(servicer, server):
                     servicer.GetWindow,
                     request_deserializer=orca__contract_dot_console__pb2.GetWindowRequest.FromString,
                     response_serializer=orca__contract_dot_console__pb2.GetWindowResponse.SerializeToString,
+            ),
+            'ListInputs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInputs,
+                    request_deserializer=orca__contract_dot_console__pb2.ListInputsRequest.FromString,
+                    response_serializer=orca__contract_dot_console__pb2.ListInputsResponse.SerializeToString,
             ),
             'ListResults': grpc.unary_unary_rpc_method_handler(
                     servicer.ListResults,
@@ -359,6 +379,33 @@ class OrcaConsole:
             '/orca.console.v1.OrcaConsole/GetWindow',
             orca__contract_dot_console__pb2.GetWindowRequest.SerializeToString,
             orca__contract_dot_console__pb2.GetWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInputs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orca.console.v1.OrcaConsole/ListInputs',
+            orca__contract_dot_console__pb2.ListInputsRequest.SerializeToString,
+            orca__contract_dot_console__pb2.ListInputsResponse.FromString,
             options,
             channel_credentials,
             insecure,
