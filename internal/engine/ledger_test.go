@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/orca-telemetry/orca/internal/orca"
-	"github.com/orca-telemetry/orca/internal/plan"
 )
 
 // ledger is a ledger in memory. What was committed survives the crash of a core; everything else is forgotten.
@@ -34,6 +33,7 @@ type record struct {
 	orca.OpenRun
 	outcomes []orca.Outcome
 	expects  []orca.OutcomeKey
+	filters  []orca.FilterValue
 }
 
 func (l *ledger) settledAlready(k orca.OutcomeKey) bool {
@@ -86,7 +86,7 @@ func (l *ledger) accept(e *orca.Emission) orca.Accepted {
 		return a
 	}
 	p := orca.Position(len(l.runs) + 1)
-	r := &record{OpenRun: openRunOf(*e, orca.Accepted{Window: p, Position: p}), outcomes: e.Outcomes}
+	r := &record{OpenRun: openRunOf(*e, orca.Accepted{Window: p, Position: p}), outcomes: e.Outcomes, filters: e.Filters}
 	r.State = e.End
 	l.runs = append(l.runs, r)
 	l.plans[e.Plan.Hash] = e.Plan
@@ -421,7 +421,7 @@ func (s *session) Results(ctx context.Context, p orca.Position, ids []orca.Algor
 	return results, s.fault(ctx, "Results")
 }
 
-// Past is the rule itself, slowly. It knows the window types of plans, and no filters.
+// Past is the rule itself, slowly.
 func (s *session) Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error {
 	for _, p := range s.past(q) {
 		if !yield(p) {
@@ -435,19 +435,12 @@ func (l *ledger) past(q orca.PastQuery) []orca.PastRun {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	newest := map[orca.WindowID]orca.PastRun{}
-	for _, r := range l.runs {
-		if r.Position >= q.Before {
-			break
+	looks := l.runs[q.Window-1]
+	for _, r := range l.runs[:min(len(l.runs), int(q.Before-1))] {
+		kind, isNode := kindIn(*r, q.Algorithm), slices.Contains(l.plans[r.Plan].Algorithms, q.Algorithm)
+		if isNode && kind != orca.Cancelled && agree(r.filters, looks.filters, q.Fields) {
+			newest[r.Window] = orca.PastRun{Window: r.Window, From: r.Stored.From, To: r.Stored.To, Position: r.Position, Kind: kind}
 		}
-		p, err := plan.Parse(l.plans[r.Plan].Content)
-		if err != nil {
-			panic(err)
-		}
-		kind, isNode := kindIn(*r, q.Algorithm), false
-		if _, isNode = p.Index(q.Algorithm); !isNode || kind == orca.Cancelled || kind == 0 && r.State != orca.RunOpen {
-			continue
-		}
-		newest[r.Window] = orca.PastRun{Window: r.Window, From: r.Stored.From, To: r.Stored.To, Position: r.Position, Kind: kind}
 	}
 	runs := slices.Collect(maps.Values(newest))
 	runs = slices.DeleteFunc(runs, func(p orca.PastRun) bool {
@@ -457,6 +450,14 @@ func (l *ledger) past(q orca.PastQuery) []orca.PastRun {
 		return cmp.Or(cmp.Compare(b.To, a.To), cmp.Compare(b.From, a.From), cmp.Compare(b.Position, a.Position))
 	})
 	return runs
+}
+
+// agree reports whether two windows have the same value in all of the fields.
+func agree(a, b []orca.FilterValue, fields []string) bool {
+	value := func(of []orca.FilterValue, field string) [16]byte {
+		return of[slices.IndexFunc(of, func(f orca.FilterValue) bool { return f.Field == field })].Hash
+	}
+	return !slices.ContainsFunc(fields, func(field string) bool { return value(a, field) != value(b, field) })
 }
 
 func (s *session) PastRows(ctx context.Context, id orca.AlgorithmID, at []orca.Position) ([]orca.PastRow, error) {

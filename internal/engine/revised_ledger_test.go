@@ -28,7 +28,7 @@ func (l *ledger) revise(r *orca.Revision) (orca.Accepted, error) {
 		l.plans[hash] = r.Plan
 	}
 	a := orca.Accepted{Window: r.Window, Position: orca.Position(len(l.runs) + 1), Status: r.Status, Revision: base.Revision + 1}
-	next := &record{OpenRun: revisedRunOf(*r, base.Stored, hash, a)}
+	next := &record{OpenRun: revisedRunOf(*r, base.Stored, hash, a), filters: base.filters}
 	next.State = r.End
 	for _, o := range r.Outcomes {
 		if o.ProducedAt != 0 {
