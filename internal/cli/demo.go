@@ -18,7 +18,9 @@ func (s *shell) demo() *cobra.Command {
 		Short: "Watch Orca work on this machine's live telemetry",
 		Long: "Starts a core on a temporary store and two processors, emits one window a second over this machine's CPU,\n" +
 			"memory, disk, network and load, and shows what the algorithms make of it. One of them fails on purpose now\n" +
-			"and then. Ctrl-C, or the end of --for, ends it with a summary; nothing is left behind.\n\n" +
+			"and then. Two look back: a trend over the last 60 windows of this host, and a smoother that takes its own\n" +
+			"result of before. Every ten seconds, and at the end, a window of a minute makes a report over its seconds.\n" +
+			"Ctrl-C, or the end of --for, ends it with a summary; nothing is left behind.\n\n" +
 			"Exit code 1 when a window was lost or ended otherwise than planned.",
 		Example: "  orca demo\n  orca demo --for 10s",
 		Args:    noArguments,

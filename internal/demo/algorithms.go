@@ -2,17 +2,22 @@ package demo
 
 import (
 	"context"
-	"os"
 	"time"
 
 	orca "github.com/orca-telemetry/orca/sdk/go"
 )
 
-// hostSecond is one second of this machine.
-var hostSecond = orca.WindowType{
-	Name: "HostSecond", Version: "1.0.0", Description: "One second of one machine",
-	Fields: []orca.Field{{Name: "host", Description: "The machine's name", Filter: true}},
-}
+// host is a filter: lookbacks take only windows of the same machine.
+var host = orca.Field{Name: "host", Description: "The machine's name", Filter: true}
+
+var (
+	hostSecond = orca.WindowType{
+		Name: "HostSecond", Version: "1.0.0", Description: "One second of one machine", Fields: []orca.Field{host},
+	}
+	hostMinute = orca.WindowType{
+		Name: "HostMinute", Version: "1.0.0", Description: "One minute of one machine", Fields: []orca.Field{host},
+	}
+)
 
 // failEvery is how often SamplerCheck fails on purpose: in each window whose second is divisible by it.
 const failEvery = 5
@@ -31,15 +36,24 @@ type quality struct {
 
 // algorithms are those of the demo, for reading their results.
 type algorithms struct {
-	cpu, memory, load, health, check *orca.Algorithm[float32]
-	disk                             *orca.Algorithm[[]float32]
-	network                          *orca.Algorithm[networkRate]
-	report                           *orca.Algorithm[quality]
+	cpu, memory, load, health, check, smooth *orca.Algorithm[float32]
+	disk                                     *orca.Algorithm[[]float32]
+	network                                  *orca.Algorithm[networkRate]
+	report                                   *orca.Algorithm[quality]
+	trend                                    *orca.Algorithm[trend]
+	minute                                   *orca.Algorithm[minuteReport]
 }
 
-// define adds the algorithms to two processors: one measures, the other concludes.
-func define(metrics, health *orca.Processor, s *sampler) algorithms {
-	var a algorithms
+// define adds the algorithms to two processors: one measures, the other concludes. A second lasts an interval.
+func define(metrics, health *orca.Processor, s *sampler, interval time.Duration) (a algorithms) {
+	a.defineMeasured(metrics, s)
+	a.defineHealth(health)
+	a.defineHistory(health, interval)
+	return a
+}
+
+// defineMeasured adds the algorithms that read what the sampler has of their window.
+func (a *algorithms) defineMeasured(metrics *orca.Processor, s *sampler) {
 	measured := func(f func(first, last sample, n int) float32) orca.Func[float32] {
 		return func(_ context.Context, run *orca.Run) (float32, error) {
 			first, last, n, err := s.between(run.Window.From, run.Window.To)
@@ -77,24 +91,16 @@ func define(metrics, health *orca.Processor, s *sampler) algorithms {
 		}
 		return measured(func(_, _ sample, n int) float32 { return float32(n) })(ctx, run)
 	}, orca.Describe("Samples in the window; fails on purpose now and then"))
+}
 
+// defineHealth adds the algorithms on the results of the others in the window.
+func (a *algorithms) defineHealth(health *orca.Processor) {
 	a.health = orca.Value(health, "HealthScore", "1.0.0", hostSecond, func(_ context.Context, run *orca.Run) (float32, error) {
 		return healthScore(a.cpu.From(run), a.memory.From(run), a.network.From(run)), nil
 	}, orca.Needs(a.cpu, a.memory, a.network), orca.Describe("0 (in trouble) to 100 (idle)"))
 	a.report = orca.Struct(health, "QualityReport", "1.0.0", hostSecond, func(_ context.Context, run *orca.Run) (quality, error) {
 		return quality{Samples: float64(a.check.From(run)), Health: float64(a.health.From(run))}, nil
 	}, orca.Needs(a.check, a.health), orca.Describe("How good the window's data is; skipped where SamplerCheck fails"))
-	return a
-}
-
-// window returns the window of the given length that has just ended.
-func window(to time.Time, length time.Duration) orca.Window {
-	to = to.Truncate(time.Millisecond)
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return orca.Window{Type: hostSecond, From: to.Add(-length), To: to, Origin: "orca demo", Metadata: map[string]any{"host": host}}
 }
 
 // fails reports whether SamplerCheck fails for a window on purpose.

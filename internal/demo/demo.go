@@ -1,5 +1,5 @@
 // Package demo shows Orca at work on live telemetry: it starts a core on a temporary store and two processors made
-// with the Go SDK, samples this machine, emits one window a second and shows what the algorithms make of it.
+// with the Go SDK, samples this machine, emits one window a second, now and then one of a minute, and shows what the algorithms make of them.
 //
 // It is a user of Orca like any other. It starts the core through package app, and beyond that uses the public SDK
 // alone.
@@ -31,7 +31,8 @@ type Config struct {
 	Terminal bool
 	// Width of the terminal in columns; zero means that lines may have any length.
 	Width int
-	// Interval is the length of a window; zero means one second.
+	// Interval is what the demo takes for a second: the length of a window, and a sixtieth of that of the long ones. Zero
+	// means one second.
 	Interval time.Duration
 }
 
@@ -93,7 +94,7 @@ func startParts(ctx context.Context, dir string, log *slog.Logger, interval time
 		orca.WithCore(p.addresses.GRPC), orca.WithListen("127.0.0.1:0"), orca.WithoutEnvironment(), orca.WithLogger(log), orca.WithProject("demo"),
 	}
 	metrics, health := orca.NewProcessor("host-metrics", options...), orca.NewProcessor("host-health", options...)
-	p.algorithms = define(metrics, health, sampler)
+	p.algorithms = define(metrics, health, sampler, interval)
 	for _, proc := range []*orca.Processor{metrics, health} {
 		failed := p.start(ctx, proc.Run)
 		select {
@@ -152,7 +153,10 @@ func (p *parts) stop() error {
 	return errors.Join(errs...)
 }
 
-// play emits a window after each interval and shows what becomes of it.
+// maxDue bounds the windows that wait to be emitted. Beyond it, time passes without windows.
+const maxDue = 64
+
+// play emits windows as they end and shows what becomes of them.
 func play(ctx context.Context, cfg Config, p *parts) (*summary, error) {
 	if cfg.For > 0 {
 		var cancel context.CancelFunc
@@ -164,25 +168,32 @@ func play(ctx context.Context, cfg Config, p *parts) (*summary, error) {
 	v.begin()
 	settle, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
-	var watching sync.WaitGroup
-	finished := make(chan finishedWindow, 16)
+	due, finished := make(chan orca.Window, maxDue), make(chan finishedWindow, 16)
+	go p.follow(settle, due, finished)
+	emit := func(windows []orca.Window) {
+		for _, w := range windows {
+			s.emitted++
+			due <- w
+		}
+		v.emitted(s)
+	}
+	windows := newSchedule(time.Now(), cfg.Interval)
 	tick := time.NewTicker(cfg.Interval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case to := <-tick.C:
-			s.emitted++
-			watching.Go(func() { finished <- p.follow(settle, window(to, cfg.Interval)) })
-			v.emitted(s)
+		case now := <-tick.C:
+			emit(windows.due(now))
 		case f := <-finished:
 			s.add(f)
 			v.show(s, f)
 		}
 	}
+	emit(windows.rest())
+	close(due)
 	timeout := time.AfterFunc(settleTime, giveUp)
 	defer timeout.Stop()
-	go func() { watching.Wait(); close(finished) }()
 	for f := range finished {
 		s.add(f)
 		v.show(s, f)
@@ -199,20 +210,25 @@ type finishedWindow struct {
 	total   time.Duration // until the last result was there
 }
 
-// follow emits a window and waits for its outcome.
-func (p *parts) follow(ctx context.Context, w orca.Window) finishedWindow {
-	f := finishedWindow{window: w}
-	begun := time.Now()
-	emission, err := p.client.Emit(ctx, w)
-	f.emit = time.Since(begun)
-	if err != nil {
-		f.err = fmt.Errorf("emit: %w", err)
-		return f
+// follow emits windows one after the other, so that they are accepted in the order of time, and waits for the outcomes
+// of all that are under way. It closes finished when all are there.
+func (p *parts) follow(ctx context.Context, due <-chan orca.Window, finished chan<- finishedWindow) {
+	var waiting sync.WaitGroup
+	for w := range due {
+		f := finishedWindow{window: w}
+		begun := time.Now()
+		emission, err := p.client.Emit(ctx, w)
+		f.emit = time.Since(begun)
+		waiting.Go(func() {
+			if err != nil {
+				f.err = fmt.Errorf("emit: %w", err)
+			} else if f.outcome, err = p.client.Wait(ctx, emission.WindowID); err != nil {
+				f.err = fmt.Errorf("wait for window %s: %w", emission.WindowID, err)
+			}
+			f.total = time.Since(begun)
+			finished <- f
+		})
 	}
-	f.outcome, err = p.client.Wait(ctx, emission.WindowID)
-	f.total = time.Since(begun)
-	if err != nil {
-		f.err = fmt.Errorf("wait for window %s: %w", emission.WindowID, err)
-	}
-	return f
+	waiting.Wait()
+	close(finished)
 }

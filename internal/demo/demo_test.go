@@ -23,7 +23,7 @@ func TestDemo(t *testing.T) {
 		if err != nil {
 			t.Fatalf("demo on a terminal (%v): %v\n%s", terminal, err, out.String())
 		}
-		for _, want := range []string{"CPUUsage", "HealthScore", "windows emitted", "end to end, p50 / p99"} {
+		for _, want := range []string{"CPUUsage", "HealthScore", "CPUTrend", "CPUSmooth", "CPU mean", "windows emitted", "end to end, p50 / p99"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("demo on a terminal (%v) does not show %q:\n%s", terminal, want, out.String())
 			}

@@ -17,9 +17,10 @@ type view struct {
 	width      int // of the terminal, in columns
 	addresses  string
 	algorithms algorithms
-	lines      int // of the table on the screen
-	last       finishedWindow
-	health     []float32 // of the last windows
+	lines      int            // of the table on the screen
+	last       finishedWindow // of one second
+	minute     finishedWindow // the last of a minute
+	health     []float32      // of the last windows
 }
 
 // healthShown is how many values the line of health scores has.
@@ -34,7 +35,8 @@ func newView(cfg Config, p *parts) *view {
 
 func (v *view) begin() {
 	fmt.Fprintf(v.out, "Orca on this machine's live telemetry; %s\n", v.addresses)
-	fmt.Fprintln(v.out, "A window of one second triggers 8 algorithms on two processors. Ctrl-C ends the demo.")
+	fmt.Fprintln(v.out, "Each second triggers 10 algorithms on two processors. One fails on purpose, two look back.")
+	fmt.Fprintf(v.out, "Every %d seconds one more reports on the last minute. Ctrl-C ends the demo.\n", minuteEvery)
 	fmt.Fprintln(v.out)
 }
 
@@ -52,7 +54,11 @@ func (v *view) show(s *summary, f finishedWindow) {
 		}
 		return
 	}
-	v.last = f
+	if f.window.Type.Name == hostMinute.Name {
+		v.minute = f
+	} else {
+		v.last = f
+	}
 	if h, err := v.algorithms.health.In(f.outcome); err == nil {
 		v.health = append(v.health, h)
 		v.health = v.health[max(0, len(v.health)-healthShown):]
@@ -87,6 +93,7 @@ func (v *view) order() []orca.AlgorithmID {
 	a := v.algorithms
 	return []orca.AlgorithmID{
 		a.cpu.ID(), a.memory.ID(), a.load.ID(), a.disk.ID(), a.network.ID(), a.check.ID(), a.health.ID(), a.report.ID(),
+		a.trend.ID(), a.smooth.ID(), a.minute.ID(),
 	}
 }
 
@@ -102,7 +109,7 @@ func find(o *orca.Outcome, id orca.AlgorithmID) (orca.Node, bool) {
 func (v *view) value(n orca.Node, o *orca.Outcome) string {
 	a := v.algorithms
 	switch n.Algorithm {
-	case a.cpu.ID(), a.memory.ID():
+	case a.cpu.ID(), a.memory.ID(), a.smooth.ID():
 		return fmt.Sprintf("%.1f %%", n.Value)
 	case a.disk.ID():
 		if d, err := a.disk.In(o); err == nil && len(d) == 2 {
@@ -116,20 +123,36 @@ func (v *view) value(n orca.Node, o *orca.Outcome) string {
 		if q, err := a.report.In(o); err == nil {
 			return fmt.Sprintf("%.0f samples, health %.0f", q.Samples, q.Health)
 		}
+	case a.trend.ID():
+		if t, err := a.trend.In(o); err == nil {
+			return fmt.Sprintf("%+.1f %% over %s", t.Rise, plural(t.Windows, "window"))
+		}
+	case a.minute.ID():
+		if r, err := a.minute.In(o); err == nil {
+			return fmt.Sprintf("CPU mean %.1f %%, max %.1f %%, health min %.0f, over %d s", r.MeanCPU, r.MaxCPU, r.MinHealth, r.Seconds)
+		}
 	case a.check.ID():
 		return fmt.Sprintf("%.0f samples", n.Value)
 	}
 	return fmt.Sprintf("%.2f", n.Value)
 }
 
-func bytesPerSecond(b float64) string {
-	for _, unit := range []string{"B/s", "kB/s", "MB/s"} {
-		if b < 1000 {
-			return fmt.Sprintf("%.1f %s", b, unit)
-		}
-		b /= 1000
+func plural(n int, word string) string {
+	if n != 1 {
+		word += "s"
 	}
-	return fmt.Sprintf("%.1f GB/s", b)
+	return fmt.Sprintf("%d %s", n, word)
+}
+
+func bytesPerSecond(b float64) string {
+	units := []string{"B/s", "kB/s", "MB/s", "GB/s"}
+	for b >= 999.5 && len(units) > 1 {
+		b, units = b/1000, units[1:]
+	}
+	if b < 9.95 {
+		return fmt.Sprintf("%.1f %s", b, units[0])
+	}
+	return fmt.Sprintf("%.0f %s", b, units[0])
 }
 
 // draw writes the table over the one before.
@@ -151,7 +174,7 @@ func (v *view) table(s *summary) []string {
 	if len(s.totals) > 0 {
 		head += ", end to end p50 / p99 " + percentiles(s.totals)
 	}
-	rows := []string{head, ""}
+	rows := []string{v.cut(head, 0), ""}
 	if v.last.outcome == nil {
 		return append(rows, "waiting for the first window")
 	}
@@ -172,7 +195,23 @@ func (v *view) table(s *summary) []string {
 		}
 		rows = append(rows, fmt.Sprintf("  %-14s%-16s%s%-16v\x1b[0m%s", shown, id.Name, color, n.State, v.cut(text, 2+14+16+16)))
 	}
-	return append(rows, "", "  health "+v.cut(sparkline(v.health), 9))
+	return append(rows, "", "  health  "+v.cut(sparkline(v.health), 10), "  minute  "+v.cut(v.report(), 10))
+}
+
+// report is what the last report on a minute says, and when that minute was over.
+func (v *view) report() string {
+	if v.minute.outcome == nil {
+		return "not yet reported on"
+	}
+	text := "to " + v.minute.window.To.Format(time.TimeOnly)
+	for _, n := range v.minute.outcome.Nodes {
+		if n.State == orca.NodeSucceeded {
+			text += ": " + v.value(n, v.minute.outcome)
+		} else {
+			text += ": " + n.Reason
+		}
+	}
+	return text
 }
 
 // cut shortens a text that begins in the given column to what fits the line: a line that wraps would be left behind
