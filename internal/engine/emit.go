@@ -147,6 +147,7 @@ func (e *Engine) accepted(x *emit) {
 	switch a := &e.admission; {
 	case errors.Is(x.err, orca.OutcomeUnknown):
 		a.doubt = true
+		e.recent.accept(x, true)
 	case x.err != nil: // nothing was written
 	case x.accepted.Replayed:
 		a.hear(x.accepted.Position)
@@ -154,6 +155,7 @@ func (e *Engine) accepted(x *emit) {
 		if x.revision == nil {
 			e.stats.accepted.Add(1)
 		}
+		e.recent.accept(x, false)
 		outcomes, _ := x.begun()
 		for i := range outcomes {
 			if outcomes[i].ProducedAt == 0 { // else it is kept, and was counted
@@ -174,6 +176,6 @@ func openRunOf(em orca.Emission, a orca.Accepted) orca.OpenRun {
 			Position: a.Position, Window: a.Window, Revision: 1, Kind: orca.RunEmit,
 			Plan: em.Plan.Hash, AcceptedAt: em.AcceptedAt,
 		},
-		Input: input, Stored: em.Window, Outcomes: em.Outcomes,
+		Input: input, Stored: em.Window, Filters: em.Filters, Outcomes: em.Outcomes,
 	}
 }

@@ -94,6 +94,9 @@ type Config struct {
 	Available bool
 	// MaxRequestBytes bounds the past results of one dependency; default 64 MiB.
 	MaxRequestBytes int64
+	// MaxRecentBytes bounds the past results kept in memory for lookbacks, about; what is not there is read from the
+	// ledger. Default 64 MiB.
+	MaxRecentBytes int64
 	// MaxUnsettledBytes bounds the results that are received and not durable yet; streams wait beyond it. Default 256 MiB.
 	MaxUnsettledBytes int64
 	// MaxHeldBytes bounds the results kept in memory for dependents in their run; beyond it they are read back from
@@ -113,6 +116,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxAttempts, 3)
 	setDefault(&c.RetiredWait, time.Hour)
 	setDefault(&c.MaxRequestBytes, 64<<20)
+	setDefault(&c.MaxRecentBytes, 64<<20)
 	setDefault(&c.MaxUnsettledBytes, 256<<20)
 	setDefault(&c.MaxHeldBytes, 256<<20)
 	return c
@@ -148,6 +152,7 @@ type Engine struct {
 	retirement  retirement
 	parking     parking
 	looking     looking
+	recent      recent
 	plans       planCache      // for the load that is under way
 	random      func() float64 // in [0, 1)
 }
@@ -163,6 +168,7 @@ func New(cfg Config) *Engine {
 		begun:     make(chan struct{}),
 		over:      make(chan struct{}),
 		active:    map[orca.Position]*run{},
+		recent:    newRecent(cfg.MaxRecentBytes),
 		looking:   looking{waits: map[outcomeKey]map[nodeRef]bool{}},
 		parking:   parking{lots: map[orca.LotHash]*lot{}, served: map[orca.AlgorithmID]orca.InstanceState{}},
 		random:    rand.Float64,
@@ -214,6 +220,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	}
 	e.stats.open.Store(backlog.Open)
 	e.admission.begin(backlog.Newest)
+	e.recent.begin(backlog.Windows)
 	e.beginLots(backlog.Lots)
 	e.parking.settled = backlog.Settled
 	return nil

@@ -54,6 +54,16 @@ func (l *ledger) wakeUp(settled []orca.OutcomeKey) (woken []orca.WokenRun) {
 	return woken
 }
 
+func (l *ledger) newestWindows() map[orca.WindowTypeID]orca.Interval {
+	newest := map[orca.WindowTypeID]orca.Interval{}
+	for _, r := range l.runs {
+		if i := r.Stored.Interval(); i.Compare(newest[r.Stored.Type]) > 0 {
+			newest[r.Stored.Type] = i
+		}
+	}
+	return newest
+}
+
 // overdue returns the outcomes that are there and that somebody waits for.
 func (l *ledger) overdue() (keys []orca.OutcomeKey) {
 	for _, r := range l.runs {
@@ -475,7 +485,7 @@ func (s *session) PastRows(ctx context.Context, id orca.AlgorithmID, at []orca.P
 
 func (s *session) Backlog(ctx context.Context) (orca.Backlog, error) {
 	s.ledger.mu.Lock()
-	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs)), Lots: s.lotSizes(), Settled: s.overdue()}
+	b := orca.Backlog{Open: s.open, Newest: orca.Position(len(s.runs)), Lots: s.lotSizes(), Settled: s.overdue(), Windows: s.newestWindows()}
 	s.ledger.mu.Unlock()
 	return b, s.fault(ctx, "Backlog")
 }

@@ -56,10 +56,41 @@ type found struct {
 // looksBack reports whether a node has to look back before it is submitted.
 func (r *run) looksBack(i int) bool { return r.plan.LooksBack(i) && !r.nodes[i].looked }
 
-// look has the ledger read for a node.
+// look has a node look back: in memory, where that knows enough, else the ledger is read for it.
 func (e *Engine) look(r *run, i int) {
-	r.nodes[i].phase, r.nodes[i].reading = looks, true
-	e.looking.queue = append(e.looking.queue, nodeRef{r, i})
+	n := &r.nodes[i]
+	n.phase = looks
+	open, known := e.recall(r, i)
+	switch {
+	case !known:
+		n.reading = true
+		e.looking.queue = append(e.looking.queue, nodeRef{r, i})
+	case open != outcomeKey{}: // the loop has not heard that it is settled, so it will
+		e.stopWaiting(nodeRef{r, i})
+		e.await(nodeRef{r, i}, open)
+	default:
+		e.stopWaiting(nodeRef{r, i})
+		n.looked, n.phase = true, waiting
+	}
+}
+
+// recall looks back in memory. It returns the outcome that has to be waited for, if any, and whether memory knows.
+func (e *Engine) recall(r *run, i int) (open outcomeKey, known bool) {
+	places := r.looks(i)
+	for k := range places {
+		l := &places[k]
+		s, ok := e.recent.read(l, r.filters, r.position, e.cfg.Available, false)
+		switch {
+		case !ok:
+			for k := range places {
+				e.recent.track(r.plan.Nodes[i].Definition(places[k].Dependency), &places[k])
+			}
+			return outcomeKey{}, false
+		case s.open != nil:
+			return outcomeKey{Position: s.open.Position, Algorithm: l.Of}, true
+		}
+	}
+	return outcomeKey{}, true
 }
 
 // startLooks reads for the nodes that wait for it.
@@ -144,24 +175,36 @@ func (e *Engine) lookEnded(n nodeRef, f *found) {
 	e.touch(r)
 }
 
-// expect has a node wait for an outcome.
+// expect has a node wait for an outcome that the ledger says is not settled.
 func (e *Engine) expect(n nodeRef, k outcomeKey) {
 	node := &n.run.nodes[n.node]
 	if node.expects == k {
 		return // since before the read
 	}
 	e.stopWaiting(n)
-	node.expects = k
-	if e.looking.waits[k] == nil {
-		e.looking.waits[k] = map[nodeRef]bool{}
-	}
-	e.looking.waits[k][n] = true
+	e.await(n, k)
 	if of := e.active[k.Position]; of != nil {
 		if i, ok := of.plan.Index(k.Algorithm); ok && of.nodes[i].phase != settled {
 			return
 		}
 	}
-	e.look(n.run, n.node)
+	e.lookAgain(n)
+}
+
+// await has a node wait for an outcome.
+func (e *Engine) await(n nodeRef, k outcomeKey) {
+	n.run.nodes[n.node].expects = k
+	if e.looking.waits[k] == nil {
+		e.looking.waits[k] = map[nodeRef]bool{}
+	}
+	e.looking.waits[k][n] = true
+}
+
+// lookAgain has a node look that looked before, and submits it when that was all.
+func (e *Engine) lookAgain(n nodeRef) {
+	if e.look(n.run, n.node); n.run.nodes[n.node].phase == waiting {
+		e.markReady(n.run, []int{n.node})
+	}
 }
 
 // stopWaiting forgets what a node waits for.
@@ -191,7 +234,7 @@ func (e *Engine) wake(k outcomeKey) {
 		node := &n.run.nodes[n.node]
 		node.expects = outcomeKey{}
 		if node.phase == looks && !node.reading { // else what is read will say that it waits anew
-			e.look(n.run, n.node)
+			e.lookAgain(n)
 		}
 	}
 }
@@ -205,6 +248,10 @@ func (j *job) past(ctx context.Context, i int) (dependencies map[int][]orca.Row,
 	positions := j.found[i]
 	dependencies = map[int][]orca.Row{}
 	for k, place := range r.looks(i) {
+		if s, known := j.engine.recent.read(&place, r.filters, r.position, j.engine.cfg.Available, true); known && s.open == nil {
+			dependencies[place.Dependency] = s.rows
+			continue
+		}
 		var at []orca.Position
 		if positions != nil {
 			at = positions[k]

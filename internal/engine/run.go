@@ -11,6 +11,7 @@ import (
 type run struct {
 	position orca.Position
 	window   orca.WindowID
+	filters  []orca.FilterValue
 	input    orca.Window // what the algorithms of this run get
 	stored   orca.Window // what rows carry
 	plan     *plan.Plan
@@ -90,7 +91,7 @@ type node struct {
 
 func newRun(o orca.OpenRun, p *plan.Plan) *run {
 	r := &run{
-		position: o.Position, window: o.Window, lot: o.Lot, input: o.Input, stored: o.Stored, plan: p, progress: plan.NewProgress(p),
+		position: o.Position, window: o.Window, filters: o.Filters, lot: o.Lot, input: o.Input, stored: o.Stored, plan: p, progress: plan.NewProgress(p),
 		nodes: make([]node, len(p.Nodes)), kinds: make([]orca.OutcomeKind, len(p.Nodes)), undecided: len(p.Nodes),
 	}
 	for i := range p.Nodes {

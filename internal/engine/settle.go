@@ -131,6 +131,7 @@ func (e *Engine) durable(r *run, o *orca.Outcome) {
 	r.nodes[i].phase = settled
 	e.stats.outcome(o.Kind)
 	e.release(r, i)
+	e.recent.settle(r.position, o)
 	e.wake(outcomeKey{Position: r.position, Algorithm: o.Algorithm})
 	e.markReady(r, r.progress.Settle(i, o.Kind))
 }

@@ -93,3 +93,14 @@ func Fields(a, b orca.WindowType) []string {
 	slices.Sort(names)
 	return names
 }
+
+// Most returns how many successes are looked at at most, and whether that is bounded.
+func (r Range) Most() (n uint64, bounded bool) {
+	if r.take == unlimited {
+		return 0, false
+	}
+	return r.skip + r.take, true
+}
+
+// Begins returns when the first window may begin that gives a row.
+func (r Range) Begins() orca.Time { return r.earliest }

@@ -33,6 +33,9 @@ func (r PastRun) Settled() bool { return r.Kind != 0 }
 // Key returns the run's place in the order of results.
 func (r PastRun) Key() ResultKey { return ResultKey{To: r.To, From: r.From, Position: r.Position} }
 
+// Interval of the run's window.
+func (r PastRun) Interval() Interval { return Interval{To: r.To, From: r.From} }
+
 // OutcomeKey names an outcome.
 type OutcomeKey struct {
 	Position  Position

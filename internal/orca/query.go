@@ -75,6 +75,8 @@ type Backlog struct {
 	Newest Position
 	// Lots are those in which some of the open runs are parked, in no order.
 	Lots []LotSize
+	// Newest window of each type, by (to, from); a type without windows is not there.
+	Windows map[WindowTypeID]Interval
 	// Settled are outcomes that parked runs wait for although they are there, in no order.
 	Settled []OutcomeKey
 }

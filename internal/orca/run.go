@@ -183,6 +183,8 @@ type OpenRun struct {
 	Input Window
 	// Stored is the window as every row and listing shows it.
 	Stored Window
+	// Filters of the window, as in Emission; none when they were not asked for.
+	Filters []FilterValue
 	// Outcomes are those already durable, without the bytes of their results.
 	Outcomes []Outcome
 	// Lot that the run was parked in when it was last in no core's memory; the zero value when in none.

@@ -1,5 +1,7 @@
 package orca
 
+import "cmp"
+
 // Position is a run's place in the order of acceptance over all runs: strictly increasing from 1, in commit order.
 type Position int64
 
@@ -16,6 +18,19 @@ type Window struct {
 	// listed it lacks the noStore fields of the type.
 	Metadata []byte
 }
+
+// Interval is the time of a window. Intervals are ordered by (To, From).
+type Interval struct {
+	To, From Time
+}
+
+// Compare orders by To, then From.
+func (i Interval) Compare(o Interval) int {
+	return cmp.Or(cmp.Compare(i.To, o.To), cmp.Compare(i.From, o.From))
+}
+
+// Interval of the window.
+func (w *Window) Interval() Interval { return Interval{To: w.To, From: w.From} }
 
 // FilterValue is what lookbacks compare of one metadata field: a hash of its value, equal exactly for values that
 // count as equal. Fields that are not stored are hashed with the ledger's secret key.

@@ -55,6 +55,14 @@ func (n *Node) Definitions() []*orca.Algorithm {
 	return list
 }
 
+// Definition of a dependency by its place, or of the node's own algorithm below the first.
+func (n *Node) Definition(dependency int) *orca.Algorithm {
+	if dependency < 0 {
+		return &n.Algorithm
+	}
+	return n.Inputs[dependency].Algorithm
+}
+
 // Input is where one dependency's results come from.
 type Input struct {
 	// Node is the dependency's place in this plan, or -1 when another window type triggers it or it is retired.

@@ -68,3 +68,18 @@ func (m *matcher) match(encoded []byte) (_ bool, err error) {
 	m.buf, err = restrict(m.buf[:0], encoded, m.fields)
 	return bytes.Equal(m.buf, m.want), err
 }
+
+// decodeFilters reads what encodeFilters has written.
+func decodeFilters(encoded []byte) (filters []orca.FilterValue, err error) {
+	for len(encoded) > 0 {
+		var f orca.FilterValue
+		n, size := binary.Uvarint(encoded)
+		if size <= 0 || n > uint64(len(encoded)-size) || len(encoded)-size-int(n) < len(f.Hash) {
+			return nil, errDamagedFilters
+		}
+		f.Field, encoded = string(encoded[size:size+int(n)]), encoded[size+int(n):]
+		encoded = encoded[copy(f.Hash[:], encoded):]
+		filters = append(filters, f)
+	}
+	return filters, nil
+}

@@ -37,7 +37,7 @@ func windowTargets(w *orca.Window) []any {
 }
 
 // openQuery takes a JSON list of positions.
-const openQuery = `SELECT ` + runColumns + `, ` + windowColumns + `, coalesce(pending.metadata, parked.metadata), lot.hash, parked.tries
+const openQuery = `SELECT ` + runColumns + `, ` + windowColumns + `, coalesce(pending.metadata, parked.metadata), lot.hash, parked.tries, w.filters
 	FROM json_each(?) asked
 	CROSS JOIN run r ON r.position = asked.value
 	CROSS JOIN plan p ON p.id = r.plan
@@ -63,8 +63,8 @@ func (tx snapshot) openRunsAt(ctx context.Context, asked string) ([]orca.OpenRun
 	for rows.Next() {
 		var r runScan
 		var open orca.OpenRun
-		var full, lot, tries []byte
-		if err := rows.Scan(slices.Concat(r.targets(), windowTargets(&open.Stored), []any{&full, &lot, &tries})...); err != nil {
+		var full, lot, tries, filters []byte
+		if err := rows.Scan(slices.Concat(r.targets(), windowTargets(&open.Stored), []any{&full, &lot, &tries, &filters})...); err != nil {
 			return nil, err
 		}
 		open.Run, open.Input = r.run(), open.Stored
@@ -73,6 +73,9 @@ func (tx snapshot) openRunsAt(ctx context.Context, asked string) ([]orca.OpenRun
 			if err := json.Unmarshal(tries, &open.Tries); err != nil {
 				return nil, fmt.Errorf("read the tries of run %d: %w", r.Position, err)
 			}
+		}
+		if open.Filters, err = decodeFilters(filters); err != nil {
+			return nil, fmt.Errorf("read the filters of window %d: %w", r.Window, err)
 		}
 		if full != nil {
 			open.Input.Metadata = full

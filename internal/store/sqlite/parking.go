@@ -275,7 +275,10 @@ func (s *Store) Backlog(ctx context.Context) (b orca.Backlog, err error) {
 		if b.Lots, err = tx.lots(ctx); err != nil {
 			return err
 		}
-		b.Settled, err = tx.settledExpected(ctx)
+		if b.Settled, err = tx.settledExpected(ctx); err != nil {
+			return err
+		}
+		b.Windows, err = tx.newestWindows(ctx)
 		return err
 	})
 	return b, err
@@ -320,4 +323,25 @@ func (tx snapshot) lots(ctx context.Context) (lots []orca.LotSize, err error) {
 		lots = append(lots, size)
 	}
 	return lots, rows.Err()
+}
+
+// newestWindows returns the newest window of each type, by (to, from).
+func (tx snapshot) newestWindows(ctx context.Context) (newest map[orca.WindowTypeID]orca.Interval, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT t.name, t.version, w.time_to, w.time_from FROM window_type t
+		CROSS JOIN window w ON w.id = (SELECT n.id FROM window n INDEXED BY window_time WHERE n.type = t.id
+			ORDER BY n.time_to DESC, n.time_from DESC LIMIT 1)`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	newest = map[orca.WindowTypeID]orca.Interval{}
+	for rows.Next() {
+		var id orca.WindowTypeID
+		var i orca.Interval
+		if err := rows.Scan(&id.Name, &id.Version, &i.To, &i.From); err != nil {
+			return nil, err
+		}
+		newest[id] = i
+	}
+	return newest, rows.Err()
 }

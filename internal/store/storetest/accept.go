@@ -77,7 +77,7 @@ func testAcceptKeeps(t *testing.T, open Opener) {
 		check(t, "windows"+when, l.allWindows(), []orca.WindowRecord{recordOf(e, position)})
 		check(t, "run"+when, must[orca.RunRecord](t)(l.Run(context.Background(), position, 0)),
 			orca.RunRecord{Run: runOf(e, position), Plan: e.Plan.Content})
-		check(t, "backlog"+when, must[orca.Backlog](t)(l.Backlog(context.Background())), orca.Backlog{Open: 1, Newest: position})
+		check(t, "backlog"+when, must[orca.Backlog](t)(l.Backlog(context.Background())), orca.Backlog{Open: 1, Newest: position, Windows: newestOf(e)})
 		l.reopen()
 	}
 }

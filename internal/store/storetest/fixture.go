@@ -145,7 +145,7 @@ func openOf(e orca.Emission, position orca.Position) orca.OpenRun {
 	if e.FullMetadata != nil {
 		input.Metadata = e.FullMetadata
 	}
-	r := orca.OpenRun{Run: runOf(e, position), Input: input, Stored: e.Window}
+	r := orca.OpenRun{Run: runOf(e, position), Input: input, Stored: e.Window, Filters: e.Filters}
 	for _, o := range e.Outcomes {
 		r.Outcomes = append(r.Outcomes, durable(o, position, false))
 	}

@@ -68,7 +68,7 @@ func testLots(t *testing.T, open Opener) {
 		check(t, "open runs"+when, positions(l.openRuns()), []orca.Position{1, 2, 3, 4, 5, 6})
 		check(t, "backlog"+when, l.backlog(), orca.Backlog{Open: 6, Newest: 6, Lots: byHash([]orca.LotSize{
 			{Lot: cpuLot, Runs: 2, Oldest: 2}, {Lot: bothLot, Runs: 2, Oldest: 3},
-		})})
+		}), Windows: newestOf(emission(5))})
 		l.reopen()
 	}
 	open2 := must[[]orca.WindowRecord](t)(l.Windows(t.Context(), orca.WindowQuery{HasState: true, Limit: 10}))
@@ -91,7 +91,11 @@ func testParkedRun(t *testing.T, open Opener) {
 	check(t, "open runs after its end", positions(l.openRuns()), nil)
 	check(t, "parking what has ended", l.park(orca.Parking{Position: 1, Lot: cpuLot}), parkingAnswer{})
 	check(t, "parking what never was", l.park(orca.Parking{Position: 7, Lot: cpuLot}), parkingAnswer{})
-	check(t, "backlog", l.backlog(), orca.Backlog{Newest: 1})
+	check(t, "backlog", l.backlog(), orca.Backlog{Newest: 1, Windows: newestOf(e)})
+}
+
+func newestOf(e orca.Emission) map[orca.WindowTypeID]orca.Interval {
+	return map[orca.WindowTypeID]orca.Interval{e.Window.Type: e.Window.Interval()}
 }
 
 // wakeAnswer is what Wake tells.
@@ -199,8 +203,12 @@ func (m *model) park(p orca.Parking) bool {
 }
 
 func (m *model) backlog() orca.Backlog {
-	b := orca.Backlog{Newest: orca.Position(len(m.runs))}
+	b := orca.Backlog{Newest: orca.Position(len(m.runs)), Windows: map[orca.WindowTypeID]orca.Interval{}}
 	for _, r := range m.runs {
+		w := r.emission.Window
+		if w.Interval().Compare(b.Windows[w.Type]) > 0 {
+			b.Windows[w.Type] = w.Interval()
+		}
 		if r.run.State != orca.RunOpen {
 			continue
 		}

@@ -84,7 +84,7 @@ func testFinish(t *testing.T, open Opener) {
 		check(t, "record", must[orca.WindowRecord](t)(l.Window(t.Context(), p)), want)
 	}
 	check(t, "open runs", l.openRuns(), []orca.OpenRun{})
-	check(t, "backlog", must[orca.Backlog](t)(l.Backlog(t.Context())), orca.Backlog{Open: 0, Newest: 4})
+	check(t, "backlog", must[orca.Backlog](t)(l.Backlog(t.Context())), orca.Backlog{Open: 0, Newest: 4, Windows: newestOf(emission(3))})
 }
 
 func testFinishTwice(t *testing.T, open Opener) {
