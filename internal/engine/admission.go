@@ -32,8 +32,34 @@ type admission struct {
 	// doubt: there may be a run above newest, from a commit whose end was not seen.
 	doubt   bool
 	loading bool
-	// unreadable runs were left out, until the next start of a core.
-	unreadable int64
+	// unheard are positions below newest that nobody told of: of runs that may exist, from such commits.
+	unheard []unheard
+}
+
+// unheard are positions from first to last.
+type unheard struct{ first, last orca.Position }
+
+// maxUnheard bounds what is remembered of them; beyond it the count of open runs may be too low.
+const maxUnheard = 1024
+
+// skip takes note of positions that nobody told of.
+func (a *admission) skip(first, last orca.Position) {
+	if first <= last && len(a.unheard) < maxUnheard {
+		a.unheard = append(a.unheard, unheard{first, last})
+	}
+}
+
+// isNews reports whether nobody has told of a run that a load brings, and takes note that now somebody has.
+func (a *admission) isNews(p orca.Position) bool {
+	i := slices.IndexFunc(a.unheard, func(u unheard) bool { return u.first <= p && p <= u.last })
+	if i < 0 {
+		return p > a.newest
+	}
+	u := a.unheard[i]
+	a.unheard = slices.Delete(a.unheard, i, i+1)
+	a.skip(u.first, p-1)
+	a.skip(p+1, u.last)
+	return true
 }
 
 func (a *admission) begin(newest orca.Position) { a.newest, a.tailAfter = newest, newest }
@@ -44,6 +70,7 @@ func (a *admission) hear(p orca.Position) bool {
 	if p <= a.newest {
 		return false
 	}
+	a.skip(a.newest+1, p-1)
 	a.newest = p
 	a.dropTail()
 	return true
@@ -155,26 +182,19 @@ func (e *Engine) loaded(l *load) {
 	}
 	for _, r := range l.runs {
 		if e.active[r.position] == nil { // else a lot has it still, and it was loaded before
+			if a.isNews(r.position) {
+				e.stats.open.Add(1)
+			}
 			e.leaves(r.lot)
 			e.start(r)
 		}
 	}
 	a.newest = max(a.newest, a.admitted)
-	a.unreadable += int64(l.rows - len(l.runs))
 	e.drained(l)
 	e.loadEnded()
 	e.startTail()
 	if len(e.active)+len(a.tail) > e.cfg.MaxActiveRuns {
 		a.dropTail()
-	}
-	e.countOpen()
-}
-
-// countOpen counts what a load brought that nobody has told of.
-func (e *Engine) countOpen() {
-	known := int64(len(e.active)+len(e.admission.tail)) + e.admission.unreadable + e.stats.parked.Load()
-	if e.caughtUp() || e.stats.open.Load() < known {
-		e.stats.open.Store(known)
 	}
 }
 

@@ -148,9 +148,14 @@ func (e *Engine) accepted(x *emit) {
 	case errors.Is(x.err, orca.OutcomeUnknown):
 		a.doubt = true
 		e.recent.accept(x, true)
+		if l := x.lot(); l != nil {
+			e.mayHold(l)
+		}
 	case x.err != nil: // nothing was written
 	case x.accepted.Replayed:
-		a.hear(x.accepted.Position)
+		if p := x.accepted.Position; a.hear(p) { // whoever was told of it first was not told how it ended
+			a.skip(p, p)
+		}
 	default:
 		if x.revision == nil {
 			e.stats.accepted.Add(1)

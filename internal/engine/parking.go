@@ -148,6 +148,13 @@ func (e *Engine) addTo(of *orca.Lot, p orca.Position) {
 	}
 }
 
+// mayHold has a lot looked into that may have rows which nobody has told of.
+func (e *Engine) mayHold(of *orca.Lot) {
+	l := e.lot(of)
+	l.after, l.left, l.open = 0, true, e.mayOpen(of)
+	e.publish()
+}
+
 // leaves counts a row of a lot that was loaded, or has ended as a row.
 func (e *Engine) leaves(of orca.LotHash) {
 	if l := e.parking.lots[of]; l != nil && l.runs > 0 {
@@ -438,6 +445,7 @@ func (e *Engine) woken(settled []outcomeKey, woken []orca.WokenRun, more bool, e
 	switch {
 	case err != nil:
 		e.cfg.Log.Warn("parked runs could not be woken; trying again", "error", err)
+		e.mayHold(orca.Woken) // it may have been done nevertheless
 		time.AfterFunc(parkingAgain, func() { e.inbox.post(func() { e.woken(settled, nil, true, nil) }) })
 		return
 	case e.admission.loading:

@@ -22,14 +22,19 @@ func (l lines) Plan(_ context.Context, t orca.WindowTypeID) (*plan.Plan, error) 
 
 // plans of the tests: of processor p, of q, of q twice, and of both.
 func plansOfTwo(t *testing.T) lines {
-	return lines{"S": chained(t, "S"), "QS": chained(t, "q/S"), "P": dag(t, "A"), "Q": dag(t, "q/A"), "QQ": dag(t, "q/A", "q/B < q/A"), "PQ": dag(t, "A", "q/B < A")}
+	return lines{"S": chained(t, "S", "S"), "QS": chained(t, "QS", "q/S"), "P": dag(t, "A"), "Q": dag(t, "q/A"), "QQ": dag(t, "q/A", "q/B < q/A"), "PQ": dag(t, "A", "q/B < A")}
 }
 
 // chained is an algorithm that looks back at its own newest result.
-func chained(t *testing.T, name string) *plan.Plan {
-	return build(t, []orca.Algorithm{{
-		ID: idOf(name), WindowType: windowType, ResultType: orca.ResultValue, Self: orca.Lookback{Range: orca.Extent{Count: 1}},
-	}})
+func chained(t *testing.T, typ, name string) *plan.Plan {
+	of := orca.WindowType{ID: orca.WindowTypeID{Name: typ, Version: windowType.ID.Version}}
+	p, err := plan.Build(of.ID, []orca.Algorithm{{
+		ID: idOf(name), WindowType: of, ResultType: orca.ResultValue, Self: orca.Lookback{Range: orca.Extent{Count: 1}},
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // emitChain accepts windows that follow one another.
