@@ -28,13 +28,15 @@ type recent struct {
 	newest map[orca.WindowTypeID]orca.Interval
 	size   int64 // bytes, about
 	limit  int64
+	// spare windows are kept beyond those that a lookback asks for, since windows do not end in the order in which they
+	// are settled.
+	spare int
 }
 
 const (
 	// trackOverhead is what a window takes beside its payload, about, in bytes.
 	trackOverhead = 200
-	// spareWindows are kept beyond those that a lookback asks for, since windows do not end in the order in which they
-	// are settled; mostWindows are kept at most.
+	// mostWindows of a group are kept at most.
 	spareWindows, mostWindows = 64, 2048
 )
 
@@ -68,7 +70,7 @@ type recentWindow struct {
 func newRecent(limit int64) recent {
 	return recent{
 		tracks: map[orca.AlgorithmID]*track{}, byType: map[orca.WindowTypeID][]*track{},
-		newest: map[orca.WindowTypeID]orca.Interval{}, limit: limit,
+		newest: map[orca.WindowTypeID]orca.Interval{}, limit: limit, spare: spareWindows,
 	}
 }
 
@@ -120,7 +122,7 @@ func (c *recent) add(t *track, x *emit) {
 	w := recentWindow{window: em.Window, run: orca.PastRun{Window: p, From: em.Window.From, To: em.Window.To, Position: p}}
 	for i := range em.Outcomes {
 		if em.Outcomes[i].Algorithm == t.of {
-			w.run.Kind = em.Outcomes[i].Kind
+			w.run.Kind = em.Outcomes[i].Kind // skipped: it can never run
 		}
 	}
 	key := filterKey(em.Filters)
@@ -226,8 +228,8 @@ func filterKey(filters []orca.FilterValue) string {
 // track begins to follow an algorithm, from the next window on.
 func (c *recent) track(of *orca.Algorithm, l *lookback.Look) {
 	keep := mostWindows
-	if n, bounded := l.Most(); bounded && n < mostWindows-spareWindows {
-		keep = int(n) + spareWindows
+	if n, bounded := l.Most(); bounded && n < uint64(mostWindows-c.spare) {
+		keep = int(n) + c.spare
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -280,7 +282,7 @@ func (c *recent) read(l *lookback.Look, filters []orca.FilterValue, before orca.
 		if w.run.Interval().Compare(floor) <= 0 {
 			break
 		}
-		if w.run.Position >= before || w.run.Kind == orca.Cancelled {
+		if w.run.Position >= before {
 			continue
 		}
 		switch walk.Next(w.run) {
