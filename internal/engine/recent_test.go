@@ -74,7 +74,7 @@ func (h *recentHistory) window(t *rapid.T) {
 	h.groups = append(h.groups, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "asset"))
 }
 
-func filtersOf(group string) []orca.FilterValue {
+func assetIs(group string) []orca.FilterValue {
 	return []orca.FilterValue{{Field: "asset", Hash: [16]byte{group[0]}}}
 }
 
@@ -83,7 +83,7 @@ func (h *recentHistory) accept(t *rapid.T) {
 	i := len(h.runs) - 1
 	r := h.runs[i].run
 	x := &emit{plan: h.plan, accepted: orca.Accepted{Window: r.Window, Position: r.Position}, emission: orca.Emission{
-		Window: orca.Window{Type: h.typ.ID, From: r.From, To: r.To}, Filters: filtersOf(h.groups[i]),
+		Window: orca.Window{Type: h.typ.ID, From: r.From, To: r.To}, Filters: assetIs(h.groups[i]),
 	}}
 	doubt := rapid.IntRange(0, 9).Draw(t, "doubt") == 9
 	if doubt {
@@ -124,7 +124,7 @@ func (h *recentHistory) look(t *rapid.T) int {
 	}
 	group := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "asset")
 	before := orca.Position(rapid.IntRange(1, len(h.runs)+1).Draw(t, "before"))
-	got, known := h.recent.read(&l, filtersOf(group), before, false, true)
+	got, known := h.recent.read(&l, assetIs(group), before, false, true)
 	if !known {
 		h.recent.track(&h.of, &l)
 		return 0
