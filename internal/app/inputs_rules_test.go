@@ -277,7 +277,34 @@ func TestInputsAreTheRowsThatWereGiven(t *testing.T) {
 	for _, id := range ids {
 		rows += h.checkInputs(t, core, id, 3)
 	}
+	checkFew(t, core, ids[len(ids)-1], 2)
 	if rows < 500 {
 		t.Errorf("only %d rows were compared", rows)
+	}
+}
+
+// checkFew compares a number of past rows of each input with all of them.
+func checkFew(t *testing.T, core *orcatest.Core, id string, few int32) {
+	t.Helper()
+	want := inputsOf(t, core, &pb.ListInputsRequest{Id: id})
+	cut := 0
+	for _, in := range want {
+		end := int(few)
+		if len(in.GetRows()) > 0 && in.GetRows()[0].GetCurrent() {
+			end++
+		}
+		if len(in.GetRows()) > end {
+			in.Rows, in.More = in.GetRows()[:end], true
+			cut++
+		}
+	}
+	if cut == 0 {
+		t.Error("no input has more rows than that")
+	}
+	for _, size := range []int32{0, 1, 2} {
+		got := inputsOf(t, core, &pb.ListInputsRequest{Id: id, RowsPerInput: few, PageSize: size})
+		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+			t.Errorf("%d rows of each, in pages of %d (-want +got):\n%s", few, size, diff)
+		}
 	}
 }
