@@ -36,7 +36,9 @@ type fieldView struct {
 
 type dependencyView struct {
 	refView
-	Lookback *lookbackView `json:"lookback,omitempty"`
+	// WindowType is what triggers it; nil while that is not known.
+	WindowType *typeView     `json:"window_type,omitempty"`
+	Lookback   *lookbackView `json:"lookback,omitempty"`
 }
 
 // lookbackView is how far back: a count or a time, and what is left out nearest to the present.
@@ -56,7 +58,8 @@ func (s *shell) algorithms() *cobra.Command {
 		Use:   "algorithms",
 		Short: "List the algorithms, what triggers them and what they need",
 		Long: "Lists the algorithms by processor, name and version. A waiting one depends on an algorithm that nobody has\n" +
-			"announced yet, and triggers nothing until then. --json has the metadata fields of their window types too.",
+			"announced yet, and triggers nothing until then. In brackets stands what is given of past results; \"newest\" is one\n" +
+			"result of another window type, however old. --json has the metadata fields of their window types too.",
 		Example: "  orca algorithms\n  orca algorithms --type CpuWindow@1.0.0 --retired",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -129,13 +132,20 @@ func viewAlgorithm(i *pb.AlgorithmInfo) algorithmView {
 	for _, f := range a.GetWindowType().GetMetadataFields() {
 		v.MetadataFields = append(v.MetadataFields, fieldView{f.GetName(), f.GetDescription(), f.GetNoStore(), f.GetFilter()})
 	}
-	for _, d := range a.GetDependencies() {
+	for n, d := range a.GetDependencies() {
 		v.Dependencies = append(v.Dependencies, dependencyView{
-			refView{d.GetProcessorName(), d.GetName(), d.GetVersion()},
+			refView{d.GetProcessorName(), d.GetName(), d.GetVersion()}, dependencyType(i.GetDependencyWindowTypes(), n),
 			viewLookback(d.GetLookbackNum(), d.GetLookbackTimeDelta(), d.GetLookbackGapNum(), d.GetLookbackGapTimeDelta()),
 		})
 	}
 	return v
+}
+
+func dependencyType(types []*pb.WindowTypeRef, n int) *typeView {
+	if n >= len(types) || types[n].GetName() == "" {
+		return nil
+	}
+	return &typeView{types[n].GetName(), types[n].GetVersion()}
 }
 
 // viewLookback is nil when nothing is looked back at.
@@ -168,6 +178,23 @@ func (v *lookbackView) String() string {
 	return strings.Join(parts, ", ")
 }
 
+// over is String for results of the algorithm's own or of another type of windows, of which no lookback means the newest
+// one, however old.
+func (v *lookbackView) over(other bool) string {
+	if !other || v != nil && (v.Count > 0 || v.Nanoseconds > 0) {
+		return v.String()
+	}
+	if v == nil {
+		return "newest"
+	}
+	return "newest, " + v.String()
+}
+
+// lookbackText is what an algorithm of a window type asks for.
+func (d dependencyView) lookbackText(own typeView) string {
+	return d.Lookback.over(d.WindowType != nil && *d.WindowType != own)
+}
+
 // spanText writes nanoseconds as 24h.
 func spanText(ns uint64) string {
 	return config.FormatDuration(time.Duration(min(ns, math.MaxInt64)))
@@ -198,17 +225,17 @@ func (a algorithmView) dependenciesText() string {
 		if d.Processor != a.Processor {
 			text += " of " + d.Processor
 		}
-		parts = append(parts, bracketed(text, d.Lookback))
+		parts = append(parts, bracketed(text, d.lookbackText(a.WindowType)))
 	}
 	if a.SelfLookback != nil {
-		parts = append(parts, bracketed("itself", a.SelfLookback))
+		parts = append(parts, bracketed("itself", a.SelfLookback.String()))
 	}
 	return strings.Join(parts, ", ")
 }
 
-func bracketed(text string, l *lookbackView) string {
-	if l == nil {
+func bracketed(text, lookback string) string {
+	if lookback == "" {
 		return text
 	}
-	return fmt.Sprintf("%s (%s)", text, l)
+	return fmt.Sprintf("%s (%s)", text, lookback)
 }

@@ -13,19 +13,13 @@ var drawings = map[string]func(io.Writer, *graph) error{"text": drawText, "dot":
 // drawText draws a graph as lines: each algorithm as deep as it stands in its DAG, with what it takes.
 func drawText(w io.Writer, g *graph) error {
 	out := bufio.NewWriter(w)
-	of := map[refView]typeView{}
-	for _, t := range g.types {
-		for _, n := range t.Algorithms {
-			of[n.refView] = t.WindowType
-		}
-	}
 	for i, t := range g.types {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
 		fmt.Fprintln(out, oneLine(t.WindowType.String()))
 		for _, n := range t.Algorithms {
-			fmt.Fprintln(out, strings.Repeat("  ", n.Depth+1)+oneLine(nodeText(n, of)))
+			fmt.Fprintln(out, strings.Repeat("  ", n.Depth+1)+oneLine(nodeText(n)))
 		}
 	}
 	return out.Flush()
@@ -33,7 +27,7 @@ func drawText(w io.Writer, g *graph) error {
 
 // nodeText is such as "Health@1.0.0 [score] ← Usage@1.0.0 [host], Trend@1.0.0 of HourWindow@1.0.0 (last 24)". A
 // processor is named where it is another than the algorithm's, a window type likewise.
-func nodeText(n graphNode, of map[refView]typeView) string {
+func nodeText(n graphNode) string {
 	text := fmt.Sprintf("%s [%s]", n.refView, n.Processor)
 	var takes []string
 	for _, d := range n.Dependencies {
@@ -41,13 +35,13 @@ func nodeText(n graphNode, of map[refView]typeView) string {
 		if d.Processor != n.Processor {
 			take += fmt.Sprintf(" [%s]", d.Processor)
 		}
-		if t, drawn := of[d.refView]; drawn && t != n.WindowType {
-			take += " of " + t.String()
+		if d.WindowType != nil && *d.WindowType != n.WindowType {
+			take += " of " + d.WindowType.String()
 		}
-		takes = append(takes, bracketed(take, d.Lookback))
+		takes = append(takes, bracketed(take, d.lookbackText(n.WindowType)))
 	}
 	if n.SelfLookback != nil {
-		takes = append(takes, bracketed("itself", n.SelfLookback))
+		takes = append(takes, bracketed("itself", n.SelfLookback.String()))
 	}
 	if len(takes) > 0 {
 		text += " ← " + strings.Join(takes, ", ")
@@ -75,7 +69,7 @@ func (t typeGraph) edges() []edge {
 	var edges []edge
 	for _, n := range t.Algorithms {
 		for _, d := range n.Dependencies {
-			edges = append(edges, edge{d.refView, n.refView, d.Lookback.String(), !inside[d.refView]})
+			edges = append(edges, edge{d.refView, n.refView, d.lookbackText(n.WindowType), !inside[d.refView]})
 		}
 		if n.SelfLookback != nil {
 			edges = append(edges, edge{n.refView, n.refView, n.SelfLookback.String(), true})

@@ -29,6 +29,7 @@ type fakeCore struct {
 	algorithms []*pb.AlgorithmInfo
 	windows    []*pb.WindowInfo
 	window     map[string]*pb.GetWindowResponse
+	inputs     []*pb.Input
 	results    []*pb.ResultInfo
 	status     *pb.GetStatusResponse
 	// perPage is how many rows a page has at most; 0 means as many as asked for.
@@ -147,6 +148,12 @@ func (f *fakeCore) GetWindow(_ context.Context, r *pb.GetWindowRequest) (*pb.Get
 		return w, nil
 	}
 	return nil, status.Errorf(codes.NotFound, "window %q: this ledger gave no such id; \"orca windows\" lists those that it did", r.GetId())
+}
+
+func (f *fakeCore) ListInputs(_ context.Context, r *pb.ListInputsRequest) (*pb.ListInputsResponse, error) {
+	f.note(r)
+	rows, next, err := page(f, f.inputs, r.GetPageSize(), r.GetPageToken())
+	return &pb.ListInputsResponse{Inputs: rows, PageToken: next}, err
 }
 
 func (f *fakeCore) ListResults(_ context.Context, r *pb.ListResultsRequest) (*pb.ListResultsResponse, error) {

@@ -56,6 +56,14 @@ func dag() *fakeCore {
 	usage := needs("host", "Usage")
 	usage.Lookback = &pb.AlgorithmDependency_LookbackTimeDelta{LookbackTimeDelta: 90e9}
 	usage.LookbackGap = &pb.AlgorithmDependency_LookbackGapNum{LookbackGapNum: 2}
+	skips := needs("host", "Memory")
+	skips.LookbackGap = &pb.AlgorithmDependency_LookbackGapNum{LookbackGapNum: 1}
+	of := func(types ...*pb.WindowType) (refs []*pb.WindowTypeRef) {
+		for _, t := range types {
+			refs = append(refs, &pb.WindowTypeRef{Name: t.GetName(), Version: t.GetVersion()})
+		}
+		return refs
+	}
 	return &fakeCore{algorithms: []*pb.AlgorithmInfo{
 		{Processor: "host", State: pb.AlgorithmState_ALGORITHM_STATE_ACTIVE, Algorithm: &pb.Algorithm{
 			Name: "Memory", Version: "1.0.0", WindowType: cpu, ResultType: pb.ResultType_ARRAY, Description: "memory in use"}},
@@ -63,17 +71,20 @@ func dag() *fakeCore {
 			Name: "Usage", Version: "1.0.0", WindowType: cpu, ResultType: pb.ResultType_VALUE}},
 		{Processor: "score", State: pb.AlgorithmState_ALGORITHM_STATE_ACTIVE, Algorithm: &pb.Algorithm{
 			Name: "Alarm", Version: "1.0.0", WindowType: cpu, ResultType: pb.ResultType_NONE,
-			Dependencies: []*pb.AlgorithmDependency{needs("score", "Health"), needs("host", "Usage")}}},
+			Dependencies: []*pb.AlgorithmDependency{needs("score", "Health"), needs("host", "Usage"), needs("score", "Trend")}},
+			DependencyWindowTypes: of(cpu, cpu, hour)},
 		{Processor: "score", State: pb.AlgorithmState_ALGORITHM_STATE_ACTIVE, Algorithm: &pb.Algorithm{
 			Name: "Health", Version: "1.0.0", WindowType: cpu, ResultType: pb.ResultType_STRUCT,
 			Dependencies: []*pb.AlgorithmDependency{needs("host", "Memory"), needs("host", "Usage"), trend},
-			Lookback:     &pb.Algorithm_LookbackNum{LookbackNum: 1}}},
+			Lookback:     &pb.Algorithm_LookbackNum{LookbackNum: 1}},
+			DependencyWindowTypes: of(cpu, cpu, hour)},
 		{Processor: "score", State: pb.AlgorithmState_ALGORITHM_STATE_RETIRED, Algorithm: &pb.Algorithm{
 			Name: "Old", Version: "0.9.0", WindowType: hour, ResultType: pb.ResultType_VALUE}},
 		{Processor: "score", State: pb.AlgorithmState_ALGORITHM_STATE_WAITING, Algorithm: &pb.Algorithm{
 			Name: "Trend", Version: "1.0.0", WindowType: hour, ResultType: pb.ResultType_VALUE,
-			Dependencies: []*pb.AlgorithmDependency{usage, needs("absent", `Odd"<name>`)}},
-			Awaited: []*pb.AlgorithmRef{{Processor: "absent", Name: `Odd"<name>`, Version: "1.0.0"}}},
+			Dependencies: []*pb.AlgorithmDependency{usage, needs("absent", `Odd"<name>`), skips}},
+			DependencyWindowTypes: of(cpu, nil, cpu),
+			Awaited:               []*pb.AlgorithmRef{{Processor: "absent", Name: `Odd"<name>`, Version: "1.0.0"}}},
 	}}
 }
 
@@ -216,10 +227,12 @@ func window() *pb.GetWindowResponse {
 	}
 	info := infos()[0]
 	info.Run = run
+	short, empty := succeeded("Short", array(1, 2)), succeeded("Empty", array())
+	short.Freshness, empty.Freshness = pb.Freshness_FRESHNESS_STALE, pb.Freshness_FRESHNESS_CURRENT
 	return &pb.GetWindowResponse{Window: info, Run: run, Nodes: []*pb.NodeInfo{
 		succeeded("Value", value(0.1)), succeeded("Large", value(16777216)), succeeded("Tiny", value(1e-45)),
 		succeeded("NotANumber", value(float32(math.NaN()))),
-		succeeded("Array", array(1, -2.5, inf, -inf, 5, 6)), succeeded("Short", array(1, 2)), succeeded("Empty", array()),
+		succeeded("Array", array(1, -2.5, inf, -inf, 5, 6)), short, empty,
 		succeeded("Struct", &pb.Result{ResultData: &pb.Result_StructValue{StructValue: nested}}),
 		succeeded("None", &pb.Result{}), kept,
 		{
@@ -241,6 +254,61 @@ func TestWindow(t *testing.T) {
 	transcript(t, "window", f.start(t),
 		"window w3", "window w3 --revision 1", "window w3 --json", "window w3 --json --revision 1", "window w4",
 		"window", "window w3 w4", "window w3 --revision -1", "window w3 --revision one")
+}
+
+// givenInputs is what algorithms of that window were given: one that is cut by a page, one of another window type, nothing, and
+// one that waits.
+func givenInputs() []*pb.Input {
+	ref := func(processor, name string) *pb.AlgorithmRef {
+		return &pb.AlgorithmRef{Processor: processor, Name: name, Version: "1.0.0"}
+	}
+	cpu, hour := &pb.WindowTypeRef{Name: "CpuWindow", Version: "1.0.0"}, &pb.WindowTypeRef{Name: "HourWindow", Version: "2.1.0"}
+	row := func(id, from, to string, position, producedAt int64, v float32) *pb.InputRow {
+		return &pb.InputRow{
+			WindowId: id, Window: &pb.Window{WindowTypeName: "CpuWindow", WindowTypeVersion: "1.0.0", Origin: "demo", TimeFrom: at(from), TimeTo: at(to)},
+			Position: position, Revision: 1, ProducedAt: producedAt, Result: &pb.Result{
+				Status: pb.ResultStatus_RESULT_STATUS_SUCEEDED, Timestamp: 1769860800, ResultData: &pb.Result_SingleValue{SingleValue: v}},
+		}
+	}
+	usage := func(more bool, rows ...*pb.InputRow) *pb.Input {
+		return &pb.Input{
+			Algorithm: ref("host", "Kept"), Of: ref("host", "Usage"), WindowType: cpu, LookbackNum: 24, LookbackGapTimeDelta: 60e9,
+			Position: 4, Rows: rows, More: more,
+		}
+	}
+	current := row("w3", "11:03:00", "11:03:59.999999999", 4, 4, 0.5)
+	current.Current = true
+	return []*pb.Input{
+		usage(false, current, row("w2", "11:02:00", "11:02:59.999999999", 2, 2, 0.25)),
+		usage(true, row("w1", "11:01:00", "11:01:00", 3, 1, 0.125)),
+		{Algorithm: ref("host", "Kept"), Dependency: 1, Of: ref("score", "Trend"), WindowType: hour, Position: 4, LookbackGapNum: 2,
+			Rows: []*pb.InputRow{row("h1", "09:00:00", "10:00:00", 1, 1, 7)}},
+		{Algorithm: ref("host", "Kept"), Dependency: 2, Of: ref("score", "Mean"), WindowType: hour, Position: 4},
+		{Algorithm: ref("host", "Kept"), Dependency: -1, Of: ref("host", "Kept"), WindowType: cpu, Position: 4, LookbackTimeDelta: 3600e9,
+			Rows: []*pb.InputRow{row("w5", "11:02:30", "11:03:30", 2, 2, 3)}},
+		{Algorithm: ref("host", "Open"), Dependency: -1, Of: ref("host", "Open"), WindowType: cpu, Position: 9, LookbackNum: 1,
+			AwaitedPosition: 8, AwaitedWindowId: "w2"},
+	}
+}
+
+func TestWindowInputs(t *testing.T) {
+	t.Parallel()
+	shown := window()
+	shown.Nodes = shown.GetNodes()[9:10]
+	shown.Nodes[0].Freshness = pb.Freshness_FRESHNESS_STALE
+	f := &fakeCore{perPage: 1, window: map[string]*pb.GetWindowResponse{"w3/0": shown}, inputs: givenInputs()}
+	transcript(t, "window_inputs", f.start(t), "window w3 --inputs --limit 2", "window w3 --inputs --json", "window w3 --inputs --limit -1")
+	want := []proto.Message{
+		&pb.GetWindowRequest{Id: "w3"},
+		&pb.ListInputsRequest{Id: "w3", Revision: 2, PageSize: maxPage, RowsPerInput: 2},
+	}
+	if diff := cmp.Diff(want, f.questions()[:2], protocmp.Transform()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	none := &fakeCore{window: map[string]*pb.GetWindowResponse{"w3/0": window()}}
+	if got := orca(t, none.start(t), "window", "w3", "--inputs"); got.Err != "orca: no algorithm of this run was given any results\n" {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestResults(t *testing.T) {

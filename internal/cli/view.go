@@ -102,6 +102,8 @@ type nodeView struct {
 	SettledAt  string    `json:"settled_at,omitempty"`
 	DependsOn  []refView `json:"depends_on,omitempty"`
 	ProducedAt int64     `json:"produced_at,omitempty"`
+	// Freshness of what it was given of past results: current, stale or not-compared.
+	Freshness string `json:"freshness,omitempty"`
 
 	result *pb.Result
 }
@@ -115,6 +117,9 @@ func viewNode(n *pb.NodeInfo) nodeView {
 	}
 	if e := n.GetResult().GetError(); e != nil {
 		v.Error = structJSON(e)
+	}
+	if f := n.GetFreshness(); f != pb.Freshness_FRESHNESS_UNSPECIFIED {
+		v.Freshness = word(f, "FRESHNESS_")
 	}
 	return v
 }
