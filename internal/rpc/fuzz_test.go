@@ -131,12 +131,13 @@ func fuzzService(f *testing.F, service protoreflect.ServiceDescriptor, seeds map
 		ctx, cancel := context.WithTimeout(t.Context(), orcatest.Patience)
 		defer cancel()
 		_, _ = v.core.RegisterProcessor(ctx, v.known) // refused where an earlier message stands against it
+		headers := metadata.MD{}
 		for header, value := range map[string]string{"idempotency-key": key, "orca-project": project} {
 			if value != "" && !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
-				ctx = metadata.AppendToOutgoingContext(ctx, header, value)
+				headers.Set(header, value)
 			}
 		}
-		checkAnswer(t, m, v.call(ctx, m, message))
+		checkAnswer(t, m, v.call(metadata.NewOutgoingContext(ctx, headers), m, message))
 		v.checkOthers(t)
 	})
 }
