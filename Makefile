@@ -86,7 +86,7 @@ test: bare $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	@rm -rf $(REPORTS) && mkdir -p $(REPORTS)
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
 	@failed=0; \
-	$(GOTESTSUM) --junitfile $(REPORTS)/go.xml -- $(RACE) -shuffle=on ./... || failed=1; \
+	ORCA_HISTORY_FOR=$(or $(ORCA_HISTORY_FOR),60s) $(GOTESTSUM) --junitfile $(REPORTS)/go.xml -- $(RACE) -shuffle=on ./... || failed=1; \
 	(cd tools && $(GOTESTSUM) --junitfile $(REPORTS)/tools.xml -- -shuffle=on ./...) || failed=1; \
 	go test -run='^TestLargeRegistrations$$' ./internal/app || failed=1; \
 	scripts/fuzz || failed=1; \

@@ -122,7 +122,7 @@ func (r *historyRequest) run() {
 		}
 		id := r.missing[0].ID
 		r.missing = r.missing[1:]
-		r.call.Result(r.ctx, id, resultOf(digest(x.Stored.Origin, &x.Algorithms[i])))
+		r.call.Result(r.ctx, id, resultOf(digest(x.Stored.Origin, &x.Algorithms[i]), x.Algorithms[i].Algorithm.ResultType))
 	}
 }
 
@@ -210,9 +210,9 @@ func outcomeOf(digest uint64) lookbackmodel.Outcome {
 	return lookbackmodel.Outcome{Kind: orca.Succeeded, Result: fmt.Appendf(nil, "%016x", digest)}
 }
 
-func resultOf(digest uint64) orca.Result {
+func resultOf(digest uint64, t orca.ResultType) orca.Result {
 	o := outcomeOf(digest)
-	r := orca.Result{Type: orca.ResultStruct, Encoded: o.Result, Failure: "no"}
+	r := orca.Result{Type: t, Encoded: o.Result, Failure: "no"}
 	switch o.Kind {
 	case orca.Succeeded:
 		r.Status, r.Failure = orca.StatusSucceeded, ""

@@ -16,7 +16,10 @@ const Unit = 10
 const first orca.Time = 1000
 
 // filterFields are what drawn window types may mark filter.
-var filterFields = []orca.MetadataField{{Name: "asset", Filter: true}, {Name: "line", Filter: true, NoStore: true}}
+var filterFields = []orca.MetadataField{
+	{Name: "asset", Description: "stored", Filter: true},
+	{Name: "line", Description: "not stored", Filter: true, NoStore: true},
+}
 
 // DrawRegistries draws what is announced first, and after a while: with more algorithms, other dependencies and other
 // lookbacks. Algorithms depend on such of any window type that were drawn before them, so there is no cycle.
@@ -57,7 +60,8 @@ func DrawRegistries(r *rand.Rand, processors ...string) (early, late Registry) {
 }
 
 func drawAlgorithm(r *rand.Rand, id orca.AlgorithmID, t orca.WindowType, before []orca.AlgorithmID) orca.Algorithm {
-	a := orca.Algorithm{ID: id, WindowType: t, ResultType: orca.ResultStruct, Description: "drawn"}
+	types := []orca.ResultType{orca.ResultStruct, orca.ResultValue, orca.ResultArray, orca.ResultStruct, orca.ResultArray, orca.ResultNone}
+	a := orca.Algorithm{ID: id, WindowType: t, ResultType: types[int(id.Name[2])%len(types)], Description: "drawn"} // one type per version
 	for range min(r.IntN(4), 2*len(before)) {
 		d := orca.Dependency{On: before[r.IntN(len(before))], Runtime: "go-test", Lookback: drawLookback(r)}
 		same := func(o orca.Dependency) bool { return o.On == d.On && o.Lookback == d.Lookback }
