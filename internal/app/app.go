@@ -220,6 +220,6 @@ func (c *core) serveHTTP(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	h := httpapi.New(httpapi.Config{Ready: c.readiness.err, Metrics: c.metrics(), Authorize: c.access.authorize})
+	h := httpapi.New(httpapi.Config{Ready: c.readiness.err, Metrics: c.metrics(), Authorize: c.access.authorize, Profiles: c.cfg.Pprof})
 	return httpapi.Serve(ctx, c.access.overTLS(c.listeners.http), h, c.log)
 }

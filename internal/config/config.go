@@ -69,6 +69,9 @@ type Config struct {
 	// MaxMessageSize is the largest gRPC message sent or received, in bytes. Default 64MiB.
 	MaxMessageSize Size
 
+	// Pprof shows profiles of the process over HTTP, below /debug/pprof/, to those who may read the metrics. Default false.
+	Pprof bool
+
 	// Drain is how long a stopping core waits for the calls under way. Zero hands them back at once. Default 30s.
 	Drain time.Duration
 

@@ -89,6 +89,8 @@ func Settings() []Setting {
 		size("max-message-size", "largest gRPC message, sent or received", KiB, 2047*MiB,
 			func(c *Config) *Size { return &c.MaxMessageSize }),
 
+		toggle("pprof", "show profiles of the process over HTTP, below /debug/pprof/, to those who may read the metrics",
+			func(c *Config) *bool { return &c.Pprof }),
 		duration("drain", "wait this long for calls under way when stopping; 0 hands them back at once", 0,
 			func(c *Config) *time.Duration { return &c.Drain }),
 

@@ -1,4 +1,5 @@
-// Package httpapi is what a core says over HTTP: whether it lives, whether it takes windows, and its metrics.
+// Package httpapi is what a core says over HTTP: whether it lives, whether it takes windows, its metrics and, if wanted,
+// its profiles.
 //
 // It knows the core through the functions and the gatherer of its Config, and nothing of stores, runs or processors.
 // Opening the listener and deciding when to stop are the business of the part that starts it.
@@ -7,6 +8,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -22,6 +24,8 @@ type Config struct {
 	// Authorize says, for clients, why a request with this authorization header may not pass; nil when it may. It is not
 	// asked for /healthz and /readyz, as those who watch over a process have no token. Default: all may pass.
 	Authorize func(authorization string) error
+	// Profiles shows profiles of the process below /debug/pprof/. Default false.
+	Profiles bool
 }
 
 // New returns the handler of all paths.
@@ -36,6 +40,11 @@ func New(c Config) http.Handler {
 	mux.Handle("/healthz", readOnly(http.HandlerFunc(healthz)))
 	mux.Handle("/readyz", readOnly(readyz(c.Ready)))
 	mux.Handle("/metrics", c.authorized(readOnly(promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))))
+	if c.Profiles {
+		mux.Handle("/debug/pprof/", c.authorized(readOnly(http.HandlerFunc(pprof.Index))))
+		mux.Handle("/debug/pprof/profile", c.authorized(readOnly(http.HandlerFunc(pprof.Profile))))
+		mux.Handle("/debug/pprof/trace", c.authorized(readOnly(http.HandlerFunc(pprof.Trace))))
+	}
 	mux.HandleFunc("/", notFound)
 	return mux
 }

@@ -55,6 +55,28 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// Profiles are there only where they are wanted, and for those who may read the metrics.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	const path = "/debug/pprof/cmdline"
+	missing := answer{404, "there is no \"/debug/pprof/cmdline\" here; there are /healthz, /readyz and /metrics\n"}
+	if diff := cmp.Diff(missing, ask(New(Config{}), "GET", path)); diff != "" {
+		t.Errorf("without (-want +got):\n%s", diff)
+	}
+	closed := New(Config{Profiles: true, Authorize: func(string) error { return errors.New("send a token") }})
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile", "/debug/pprof/trace"} {
+		if diff := cmp.Diff(answer{401, "send a token\n"}, ask(closed, "GET", path)); diff != "" {
+			t.Errorf("%s without a token (-want +got):\n%s", path, diff)
+		}
+	}
+	open := New(Config{Profiles: true})
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap"} {
+		if got := ask(open, "GET", path); got.Code != 200 || got.Body == "" {
+			t.Errorf("%s: got %v", path, got.Code)
+		}
+	}
+}
+
 // Who watches over the process needs no token; who reads the metrics does.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
