@@ -34,6 +34,13 @@ million: ## Emit a million windows and say how much memory the core held
 torture: ## Kill a core and its processors under load and check what came of it; FOR=10m, SEED=7, DIR=kept
 	ORCA_TORTURE_FOR=$(or $(FOR),5m) ORCA_TORTURE_SEED=$(SEED) ORCA_TORTURE_DIR=$(abspath $(DIR)) go test -count=1 -timeout=0 -v -run='^TestTorture$$' ./internal/e2e
 
+.PHONY: bench
+bench: ## Measure the core beside a ceiling; BENCH="--shape chain --turns 3", SAVE=bench/results
+	@mkdir -p $(BIN)
+	go build -o bin/orca ./cmd/orca
+	go build -o $(BIN)/ceiling ./bench/ceiling
+	bin/orca bench --ceiling $(BIN)/ceiling --dir $(CACHE)/bench --commit "$$(git describe --always --dirty --abbrev=12 2>/dev/null)" $(if $(SAVE),--save $(SAVE)) $(BENCH)
+
 .PHONY: clean
 clean: ## Remove what was built and installed here
 	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules}

@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Programs, built once by TestMain.
+var coreBinary, ceilingBinary string
+
+func TestMain(m *testing.M) {
+	os.Exit(build(m.Run))
+}
+
+func build(run func() int) int {
+	dir, err := os.MkdirTemp("", "orca-bench-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	coreBinary, ceilingBinary = filepath.Join(dir, "orca"), filepath.Join(dir, "ceiling")
+	for path, from := range map[string]string{coreBinary: "cmd/orca", ceilingBinary: "bench/ceiling"} {
+		if out, err := exec.Command("go", "build", "-o", path, "github.com/orca-telemetry/orca/"+from).CombinedOutput(); err != nil {
+			panic(fmt.Sprintf("go build: %v\n%s", err, out))
+		}
+	}
+	return run()
+}
+
+func short(t *testing.T) Config {
+	t.Helper()
+	return Config{
+		Core: coreBinary, Ceiling: ceilingBinary, Dir: t.TempDir(), anyDisk: true, Turns: 1, For: 200 * time.Millisecond, Concurrency: []int{4},
+	}
+}
+
+// sane checks what is true of every turn on any machine.
+func sane(t *testing.T, what string, turn Turn) {
+	t.Helper()
+	if turn.Windows == 0 || turn.PeakMiB <= 0 || turn.Lost != 0 || turn.Duplicated != 0 {
+		t.Errorf("%s: %+v; want windows, memory, and none lost or duplicated", what, turn)
+	}
+}
+
+// Every shape and loop comes to its end beside the ceiling, with nothing lost and nothing twice.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	report, err := Run(t.Context(), short(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, s := range Shapes() {
+		want = append(want, s.Name+" closed", s.Name+" open")
+	}
+	for _, row := range report.Rows {
+		name := row.Shape + " " + string(row.Loop)
+		got = append(got, name)
+		sane(t, name, row.Core)
+		sane(t, name+", ceiling", *row.Ceiling)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	var text, plot bytes.Buffer
+	if err := report.Print(&text); err != nil {
+		t.Error(err)
+	}
+	if err := report.Plot(&plot); err != nil {
+		t.Error(err)
+	}
+	for _, s := range Shapes() {
+		if !strings.Contains(text.String(), s.Name+" ") || !strings.Contains(plot.String(), s.Name+", 4 at once") {
+			t.Errorf("%s is not shown in\n%s%s", s.Name, &text, &plot)
+		}
+	}
+}
+
+// Windows that wait for a processor that is away come out once it is back, after a restart of the core.
+func TestRunWaiting(t *testing.T) {
+	t.Parallel()
+	report, err := RunWaiting(t.Context(), short(t), 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := report.Waiting
+	if w.Windows != 500 || w.Lost != 0 || w.Duplicated != 0 || w.OutOfPlace > 500 || w.Ready <= 0 {
+		t.Errorf("got %+v; want 500 windows, none lost or duplicated", w)
+	}
+	sane(t, "others before", w.OthersBefore)
+	sane(t, "others with", w.OthersWith)
+}
+
+// What is accepted under overload is processed.
+func TestRunOverload(t *testing.T) {
+	t.Parallel()
+	cfg := short(t)
+	cfg.Shapes = Shapes()[:1]
+	report, err := RunOverload(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range report.Overloads {
+		sane(t, o.Shape, o.Under)
+		if o.Lost != 0 || o.Duplicated != 0 {
+			t.Errorf("got %+v, want nothing lost or duplicated", o)
+		}
+	}
+	if len(report.Overloads) != 1 {
+		t.Errorf("got %d overloads, want 1", len(report.Overloads))
+	}
+}

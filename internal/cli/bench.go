@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orca-telemetry/orca/bench"
+)
+
+// benchFlags are what orca bench is told.
+type benchFlags struct {
+	cfg      bench.Config
+	shapes   []string
+	loops    []string
+	windows  int64
+	overload bool
+	save     string
+	jsonFlag
+}
+
+func (s *shell) bench() *cobra.Command {
+	f := &benchFlags{}
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure what a core does on this machine and disk",
+		Long: "Starts cores on fresh stores in --dir, with processors and a load that are processes of their own, and measures\n" +
+			"windows per second, times, CPU, allocations and memory, per shape of DAG, loop and number of windows at once. It\n" +
+			"counts from outside which windows were lost or came twice. A closed loop emits a window when one has been processed,\n" +
+			"an open one at a fixed rate, 0.7 of the closed loop's. With --ceiling, turns alternate with a core that keeps\n" +
+			"everything in memory (bench/ceiling; \"make bench\" builds it), and ratios are shown.\n\n" +
+			"--shape waiting lets --windows wait for a processor that is away. --overload emits three times what the core can\n" +
+			"take, for --for. Exit code 1 when a window was lost or came twice.",
+		Example: "  orca bench --shape chain --concurrency 16 --turns 3\n  orca bench --shape waiting --windows 1000000\n" +
+			"  orca bench --overload --shape chain --for 60s",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return s.runBench(c, f) },
+	}
+	f.add(c)
+	c.AddCommand(s.benchProcessor())
+	return c
+}
+
+// waitingShape is what --shape calls the run with a backlog.
+const waitingShape = "waiting"
+
+func (f *benchFlags) add(c *cobra.Command) {
+	var names []string
+	for _, shape := range bench.Shapes() {
+		names = append(names, shape.Name)
+	}
+	flags := c.Flags()
+	flags.StringSliceVar(&f.shapes, "shape", nil, "measure these `SHAPES`: "+strings.Join(append(names, waitingShape), ", ")+" (default all but waiting)")
+	flags.StringSliceVar(&f.loops, "loop", []string{string(bench.Closed), string(bench.Open)}, "in these `LOOPS`: closed, open")
+	flags.IntSliceVar(&f.cfg.Concurrency, "concurrency", []int{1, 16, 64}, "with these `NUMBERS` of windows (closed) or unanswered emits (open) at once")
+	flags.IntVar(&f.cfg.Turns, "turns", 5, "take the medians of so many turns")
+	flags.DurationVar(&f.cfg.For, "for", 2*time.Second, "measure so long in each turn")
+	flags.Float64Var(&f.cfg.Rate, "rate", 0, "emit so many windows a second in open loops (default 0.7 of the closed loop's)")
+	flags.IntVar(&f.cfg.Assets, "assets", 1000, "emit for so many assets in turn; lookbacks stay within one")
+	flags.Int64Var(&f.windows, "windows", 1_000_000, "let so many windows wait, with --shape waiting")
+	flags.BoolVar(&f.overload, "overload", false, "emit three times what the core can take")
+	flags.StringVar(&f.cfg.Dir, "dir", "", "keep the stores in this `FOLDER` while it lasts; it must be on a disk (default the current one)")
+	flags.StringVar(&f.cfg.Ceiling, "ceiling", "", "compare with this `PROGRAM`, built from bench/ceiling")
+	flags.StringVar(&f.cfg.Profiles, "profiles", "", "write CPU profiles of the core to this `FOLDER`")
+	flags.StringVar(&f.cfg.Commit, "commit", "", "name this `COMMIT` in the report (default what the build says)")
+	flags.StringVar(&f.save, "save", "", "also write the report as JSON, and a plot, to this `FOLDER`")
+	f.jsonFlag.add(c)
+}
+
+// check reads what flags of the library's own kinds do not.
+func (f *benchFlags) check(c *cobra.Command) error {
+	for _, loop := range f.loops {
+		if loop != string(bench.Closed) && loop != string(bench.Open) {
+			return wrong(c, "--loop %q: want closed or open", loop)
+		}
+		f.cfg.Loops = append(f.cfg.Loops, bench.Loop(loop))
+	}
+	for _, name := range f.shapes {
+		if name == waitingShape {
+			if len(f.shapes) > 1 || f.overload {
+				return wrong(c, "--shape %s is a run of its own; want it alone", waitingShape)
+			}
+			continue
+		}
+		shape, err := bench.ShapeNamed(name)
+		if err != nil {
+			return wrong(c, "--shape: %v", err)
+		}
+		f.cfg.Shapes = append(f.cfg.Shapes, shape)
+	}
+	for _, n := range f.cfg.Concurrency {
+		if n < 1 {
+			return wrong(c, "--concurrency %d: want at least 1", n)
+		}
+	}
+	if f.cfg.Turns < 1 || f.cfg.For <= 0 || f.cfg.Assets < 1 || f.windows < 1 || f.cfg.Rate < 0 {
+		return wrong(c, "--turns, --for, --assets and --windows must be above 0, and --rate not below it")
+	}
+	return nil
+}
+
+func (s *shell) runBench(c *cobra.Command, f *benchFlags) error {
+	if err := f.check(c); err != nil {
+		return err
+	}
+	var err error
+	if f.cfg.Core, err = os.Executable(); err != nil {
+		return err
+	}
+	f.cfg.Progress = s.errs
+	var report *bench.Report
+	switch {
+	case len(f.shapes) == 1 && f.shapes[0] == waitingShape:
+		report, err = bench.RunWaiting(c.Context(), f.cfg, f.windows)
+	case f.overload:
+		report, err = bench.RunOverload(c.Context(), f.cfg)
+	default:
+		report, err = bench.Run(c.Context(), f.cfg)
+	}
+	if err != nil {
+		return err
+	}
+	if f.json {
+		err = printJSON(s.out, report)
+	} else {
+		err = report.Print(s.out)
+	}
+	return errors.Join(err, f.keep(report), report.Faults())
+}
+
+// keep writes the report and its plot to files named after the time and the commit.
+func (f *benchFlags) keep(report *bench.Report) error {
+	if f.save == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.save, 0o755); err != nil {
+		return err
+	}
+	name := filepath.Join(f.save, fmt.Sprintf("%s-%s", report.Begun.Format("2006-01-02T1504"), report.Commit))
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name+".json", append(text, '\n'), 0o644); err != nil || len(report.Rows) == 0 {
+		return err
+	}
+	var plot strings.Builder
+	if err := report.Plot(&plot); err != nil {
+		return err
+	}
+	return os.WriteFile(name+".svg", []byte(plot.String()), 0o644)
+}
+
+// benchProcessor is a processor that orca bench starts.
+func (s *shell) benchProcessor() *cobra.Command {
+	var core, name, shape string
+	c := &cobra.Command{
+		Use: "processor", Short: "Serve the algorithms of a shape", Hidden: true, Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			known, err := bench.ShapeNamed(shape)
+			if err != nil {
+				return wrong(c, "--shape: %v", err)
+			}
+			return bench.ServeProcessor(c.Context(), core, known, name, s.in, s.out)
+		},
+	}
+	c.Flags().StringVar(&core, "core", "", "register at `host:port`")
+	c.Flags().StringVar(&name, "name", "", "as this processor")
+	c.Flags().StringVar(&shape, "shape", "", "of this shape")
+	return c
+}
