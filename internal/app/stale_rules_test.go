@@ -13,6 +13,7 @@ import (
 
 	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/orcatest"
+	orca "github.com/orca-telemetry/orca/sdk/go"
 )
 
 // freshness returns what GetWindow says of the nodes of a window's revision that look back, as "NAME FRESHNESS".
@@ -106,6 +107,42 @@ func TestALateWindowMakesResultsStale(t *testing.T) {
 	checkFresh(t, core, "run again", map[string]string{w3: bothCurrent, w4: bothStale})
 	if got := freshness(t, core, w3, 1); got != bothStale {
 		t.Errorf("its first run is %s", got)
+	}
+}
+
+// The SDK reads both from a core.
+func TestTheSDKReadsInputsAndFreshness(t *testing.T) {
+	t.Parallel()
+	core, h := startFreshness(t)
+	client, err := orca.NewClient(orca.WithCore(core.Addresses.GRPC), orca.WithoutEnvironment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	w0, w2 := h.done(core, "S", "", 0), h.done(core, "S", "", 2)
+	w1 := h.done(core, "S", "", 1)
+	id := func(name string) orca.AlgorithmID {
+		return orca.AlgorithmID{Processor: "p", Name: name, Version: "1.0.0"}
+	}
+	fresh, err := client.Freshness(t.Context(), w2, 0)
+	if diff := cmp.Diff(map[orca.AlgorithmID]orca.Freshness{id("Count"): orca.InputsStale, id("Own"): orca.InputsStale}, fresh); diff != "" || err != nil {
+		t.Errorf("freshness (-want +got):\n%s%v", diff, err)
+	}
+	var rows []string
+	for _, of := range []string{w2, w1} {
+		for in, err := range client.Inputs(t.Context(), of, 0, id("Count"), id("Own")) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows = append(rows, fmt.Sprintf("%s %d of %s: %s, %v", in.Algorithm.Name, in.Dependency, in.Of.Name, in.Row.Window.ID, in.Current))
+		}
+	}
+	want := []string{
+		"Own -1 of Own: " + w0 + ", false", "Count 0 of Base: " + w2 + ", true", "Count 0 of Base: " + w0 + ", false",
+		"Own -1 of Own: " + w0 + ", false", "Count 0 of Base: " + w1 + ", true", "Count 0 of Base: " + w0 + ", false",
+	}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("inputs (-want +got):\n%s", diff)
 	}
 }
 

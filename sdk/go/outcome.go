@@ -147,11 +147,7 @@ func (a *Algorithm[T]) In(o *Outcome) (T, error) {
 }
 
 func nodeOf(info *pb.NodeInfo) (Node, error) {
-	id := AlgorithmID{
-		Processor: info.GetAlgorithm().GetProcessor(),
-		Name:      info.GetAlgorithm().GetName(),
-		Version:   info.GetAlgorithm().GetVersion(),
-	}
+	id := idOf(info.GetAlgorithm())
 	state, err := nodeStateOf(info.GetOutcome())
 	if err != nil {
 		return Node{}, fmt.Errorf("outcome of %v: %w", id, err)

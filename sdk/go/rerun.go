@@ -96,8 +96,8 @@ func (c *Client) Cancel(ctx context.Context, windowID string) error {
 // Outcome returns the outcome of one run of a window by its revision: 1 for that of the emit, 0 for the newest. It
 // waits like [Client.Wait] while that run is not finished. A revision that the window does not have is [ErrNotFound].
 func (c *Client) Outcome(ctx context.Context, windowID string, revision int) (*Outcome, error) {
-	if revision < 0 || int(int32(revision)) != revision {
-		return nil, fmt.Errorf("outcome of window %s: %w", windowID, invalid("revision %d: want 1 or more, or 0 for the newest", revision))
+	if err := checkRevision("outcome of window "+windowID, windowID, revision); err != nil {
+		return nil, err
 	}
 	return c.waitFor(ctx, windowID, int32(revision))
 }

@@ -14,7 +14,17 @@ import (
 // Every value of the console's enums either has a state here or is refused.
 func TestStatesOfTheWireAreTotal(t *testing.T) {
 	t.Parallel()
-	nodes, runs := map[string]string{}, map[string]string{}
+	nodes, runs, fresh := map[string]string{}, map[string]string{}, map[string]string{}
+	for value, name := range pb.Freshness_name {
+		if f, known, err := freshnessOf(pb.Freshness(value)); known || err != nil {
+			fresh[name] = f.String()
+		}
+	}
+	if diff := cmp.Diff(map[string]string{
+		"FRESHNESS_CURRENT": "current", "FRESHNESS_STALE": "stale", "FRESHNESS_NOT_COMPARED": "not compared",
+	}, fresh); diff != "" {
+		t.Error(diff)
+	}
 	for value, name := range pb.Outcome_name {
 		if state, err := nodeStateOf(pb.Outcome(value)); err == nil {
 			nodes[name] = state.String()
@@ -43,11 +53,11 @@ func TestTextsForPeople(t *testing.T) {
 	t.Parallel()
 	speed := Remote[float32](AlgorithmID{Processor: "racing", Name: "Speed", Version: "1.0.0"})
 	got := []string{
-		fmt.Sprint(ProcessingTriggered, ", ", NoTriggeredAlgorithms, ", ", TriggeringFailed, ", ", EmitStatus(9), NodeState(9), RunState(9)),
+		fmt.Sprint(ProcessingTriggered, ", ", NoTriggeredAlgorithms, ", ", TriggeringFailed, ", ", EmitStatus(9), NodeState(9), RunState(9), Freshness(9)),
 		speed.String(), speed.Over(Last(3).SkipTime(1)).String(), speed.Over(Lookback{}).String(), Past(1).Skip(2).String(),
 	}
 	want := []string{
-		"processing triggered, no triggered algorithms, triggering failed, EmitStatus(9) NodeState(9) RunState(9)",
+		"processing triggered, no triggered algorithms, triggering failed, EmitStatus(9) NodeState(9) RunState(9) Freshness(9)",
 		"Speed 1.0.0 of racing", "Speed 1.0.0 of racing (last 3, skipping 1ns)", "Speed 1.0.0 of racing (no lookback)",
 		"past 1ns, skipping 2",
 	}

@@ -29,6 +29,10 @@ type Script struct {
 	Processors func(*pb.ListProcessorsRequest) (*pb.ListProcessorsResponse, error)
 	// Results: UNIMPLEMENTED.
 	Results func(*pb.ListResultsRequest) (*pb.ListResultsResponse, error)
+	// Window: UNIMPLEMENTED.
+	Window func(*pb.GetWindowRequest) (*pb.GetWindowResponse, error)
+	// Inputs: UNIMPLEMENTED.
+	Inputs func(*pb.ListInputsRequest) (*pb.ListInputsResponse, error)
 	// Watch: UNIMPLEMENTED.
 	Watch func(*pb.WatchWindowRequest, grpc.ServerStreamingServer[pb.WatchWindowResponse]) error
 	// Retry: UNIMPLEMENTED.
@@ -41,7 +45,7 @@ type Script struct {
 
 // console says whether the core has a console at all.
 func (s Script) console() bool {
-	return s.Processors != nil || s.Results != nil || s.Watch != nil || s.Retry != nil || s.Reprocess != nil || s.Cancel != nil
+	return s.Processors != nil || s.Results != nil || s.Window != nil || s.Inputs != nil || s.Watch != nil || s.Retry != nil || s.Reprocess != nil || s.Cancel != nil
 }
 
 // Core is a running fake.
@@ -184,6 +188,20 @@ func (s *console) ListResults(_ context.Context, r *pb.ListResultsRequest) (*pb.
 		return nil, errNotScripted
 	}
 	return s.fake.script.Results(r)
+}
+
+func (s *console) GetWindow(_ context.Context, r *pb.GetWindowRequest) (*pb.GetWindowResponse, error) {
+	if s.fake.script.Window == nil {
+		return nil, errNotScripted
+	}
+	return s.fake.script.Window(r)
+}
+
+func (s *console) ListInputs(_ context.Context, r *pb.ListInputsRequest) (*pb.ListInputsResponse, error) {
+	if s.fake.script.Inputs == nil {
+		return nil, errNotScripted
+	}
+	return s.fake.script.Inputs(r)
 }
 
 func (s *console) WatchWindow(
