@@ -204,7 +204,7 @@ func (c *Core) settle(ctx context.Context, r *run, a *algorithm, nodes map[*algo
 	}
 	for _, d := range a.dependencies {
 		if before := nodes[d.of]; before != nil && before.GetOutcome() != pb.Outcome_OUTCOME_SUCCEEDED {
-			node.Outcome, node.Reason = pb.Outcome_OUTCOME_SKIPPED, fmt.Sprintf("needs %v, which has no result", d.of.id)
+			node.Outcome, node.Reason = pb.Outcome_OUTCOME_SKIPPED, lacking(a.id, d.of.id, before.GetOutcome())
 			return node
 		}
 	}
@@ -221,6 +221,24 @@ func (c *Core) settle(ctx context.Context, r *run, a *algorithm, nodes map[*algo
 	}
 	node.Reason = node.GetResult().GetError().GetFields()["message"].GetStringValue()
 	return node
+}
+
+// lacking says in a core's words why a node is skipped: what it needs, and what became of that. Where it lacks several, a
+// core names the one that it heard of first.
+func lacking(id, needed orca.AlgorithmID, outcome pb.Outcome) string {
+	name, how := needed.Name+" "+needed.Version, "was skipped"
+	if needed.Processor != id.Processor {
+		name += fmt.Sprintf(" of processor %q", needed.Processor)
+	}
+	switch outcome {
+	case pb.Outcome_OUTCOME_HANDLED_FAILED:
+		how = "failed (handled)"
+	case pb.Outcome_OUTCOME_UNHANDLED_FAILED:
+		how = "failed (unhandled)"
+	case pb.Outcome_OUTCOME_SKIPPED, pb.Outcome_OUTCOME_SUCCEEDED, pb.Outcome_OUTCOME_CANCELLED,
+		pb.Outcome_OUTCOME_OPEN, pb.Outcome_OUTCOME_UNSPECIFIED: // of these, only skipped ones come here
+	}
+	return fmt.Sprintf("needs %s, which %s", name, how)
 }
 
 // emit accepts a window that an algorithm emits. It runs after the window that is being run.

@@ -88,17 +88,17 @@ func TestFailuresSkipInTheRunAndNotAcrossTypes(t *testing.T) {
 	} {
 		got = append(got, told(emit(t, core, s)))
 	}
-	failed := func(how string) []string {
+	failed := func(kind, how string) []string {
 		return []string{
-			"A: " + how, "B: skipped <nil> needs A 1.0.0 of p, which has no result",
-			"C: skipped <nil> needs B 1.0.0 of p, which has no result", "Alone: succeeded 7 ", "failed",
+			"A: " + kind + " failure <nil> " + how, "B: skipped <nil> needs A 1.0.0, which failed (" + kind + ")",
+			"C: skipped <nil> needs B 1.0.0, which was skipped", "Alone: succeeded 7 ", "failed",
 		}
 	}
 	want := [][]string{
 		{"Daily: succeeded -1 ", "succeeded"},
 		{"A: succeeded 1 ", "B: succeeded 2 ", "C: succeeded 2 ", "Alone: succeeded 7 ", "succeeded"},
-		failed("handled failure <nil> no data"), {"Daily: succeeded 1 ", "succeeded"},
-		failed("unhandled failure <nil> broken"), failed("unhandled failure <nil> panic: lost"), {"Daily: succeeded 1 ", "succeeded"},
+		failed("handled", "no data"), {"Daily: succeeded 1 ", "succeeded"},
+		failed("unhandled", "broken"), failed("unhandled", "panic: lost"), {"Daily: succeeded 1 ", "succeeded"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
