@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -137,38 +138,43 @@ type journal struct {
 	given map[string]string
 }
 
-// define adds the algorithms to a processor.
-func (c *memoryCase) define(proc *orca.Processor, j *journal) {
+// define returns two processors that share the algorithms.
+func (c *memoryCase) define(j *journal, options ...orca.ProcessorOption) []*orca.Processor {
+	procs := []*orca.Processor{orca.NewProcessor(c.name+"-even", options...), orca.NewProcessor(c.name+"-odd", options...)}
 	var defined []*orca.Algorithm[float32]
 	for i, a := range c.algorithms {
 		overs := make([]orca.Dependency[float32], len(a.needs))
-		var options []orca.AlgorithmOption
+		var more []orca.AlgorithmOption
 		for k, need := range a.needs {
 			overs[k] = defined[need.of].Over(need.back)
-			options = append(options, orca.Needs(overs[k]))
+			more = append(more, orca.Needs(overs[k]))
 		}
 		if a.self != (orca.Lookback{}) {
-			options = append(options, orca.NeedsSelf(a.self))
+			more = append(more, orca.NeedsSelf(a.self))
 		}
-		defined = append(defined, orca.Value(proc, fmt.Sprintf("A%d", i), "1.0.0", c.types[a.on], func(_ context.Context, run *orca.Run) (float32, error) {
-			var b strings.Builder
+		defined = append(defined, orca.Value(procs[i%2], fmt.Sprintf("A%d", i), "1.0.0", c.types[a.on], func(_ context.Context, run *orca.Run) (float32, error) {
+			text := "self " + texts(orca.Self[float32](run))
 			for _, over := range overs {
 				_, own := over.Current(run)
-				fmt.Fprintf(&b, "own %v, %s; ", own, texts(over.Rows(run)))
+				text += fmt.Sprintf("; own %v, %s", own, texts(over.Rows(run)))
 			}
-			fmt.Fprintf(&b, "self %s", texts(orca.Self[float32](run)))
-			key := fmt.Sprintf("%s A%d", label(run.Window), i)
-			j.mu.Lock()
-			j.given[key] = b.String()
-			j.mu.Unlock()
-			sum := fnv.New32a()
-			_, _ = sum.Write([]byte(key + b.String()))
-			if sum.Sum32()%6 == 0 {
-				return 0, orca.Failf("no result of %s", key)
-			}
-			return float32(sum.Sum32() % 1000), nil
-		}, options...))
+			return j.compute(fmt.Sprintf("%s A%d", label(run.Window), i), text)
+		}, more...))
 	}
+	return procs
+}
+
+// compute notes what an algorithm was given, and returns a result that depends on it, or fails.
+func (j *journal) compute(key, text string) (float32, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.given[key] = text
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(key + text))
+	if sum.Sum32()%6 == 0 {
+		return 0, orca.Failf("no result of %s", key)
+	}
+	return float32(sum.Sum32() % 1000), nil
 }
 
 func label(w orca.Window) string {
@@ -183,11 +189,12 @@ func texts(rows orca.Rows[float32]) string {
 	return strings.Join(out, ", ")
 }
 
-// add takes up a run's outcome: state and reason of each node.
-func (j *journal) add(w orca.Window, o *orca.Outcome) {
+// add takes up a run's outcome: state and reason of each node. Which of several dependencies a reason names depends on
+// which is the first to fail.
+func (c *memoryCase) add(j *journal, w orca.Window, o *orca.Outcome) {
 	for _, node := range o.Nodes {
 		text := node.State.String()
-		if node.State == orca.NodeHandledFailed {
+		if node.State == orca.NodeHandledFailed || node.State == orca.NodeSkipped && c.edges(node.Algorithm.Name) == 1 {
 			text += ": " + node.Reason
 		}
 		j.given[fmt.Sprintf("%s %s is", label(w), node.Algorithm.Name)] = text
@@ -195,11 +202,24 @@ func (j *journal) add(w orca.Window, o *orca.Outcome) {
 	j.given[label(w)+" is"] = o.State.String()
 }
 
+// edges returns on how many algorithms of its own window type an algorithm depends.
+func (c *memoryCase) edges(name string) int {
+	number, err := strconv.Atoi(name[1:])
+	if err != nil {
+		panic(err)
+	}
+	a, needed := c.algorithms[number], map[int]bool{}
+	for _, need := range a.needs {
+		if c.algorithms[need.of].on == a.on {
+			needed[need.of] = true
+		}
+	}
+	return len(needed)
+}
+
 func (c *memoryCase) inMemory(t *rapid.T) map[string]string {
 	j := &journal{given: map[string]string{}}
-	proc := orca.NewProcessor(c.name, orca.WithoutEnvironment())
-	c.define(proc, j)
-	core, err := memory.New(proc)
+	core, err := memory.New(c.define(j, orca.WithoutEnvironment())...)
 	if err != nil {
 		t.Fatalf("%s\nin memory: %v", c, err)
 	}
@@ -208,7 +228,7 @@ func (c *memoryCase) inMemory(t *rapid.T) map[string]string {
 		if err != nil {
 			t.Fatalf("%s\nin memory: %v", c, err)
 		}
-		j.add(w, outcome)
+		c.add(j, w, outcome)
 	}
 	return j.given
 }
@@ -229,11 +249,12 @@ func (c *memoryCase) triggering() (windows []orca.Window) {
 
 func (c *memoryCase) onCore(t *rapid.T, core *orcatest.Core, client *orca.Client) map[string]string {
 	j := &journal{given: map[string]string{}}
-	proc := orca.NewProcessor(c.name, orca.WithoutEnvironment(), orca.WithCore(core.Addresses.GRPC), orca.WithListen("127.0.0.1:0"))
-	c.define(proc, j)
+	procs := c.define(j, orca.WithoutEnvironment(), orca.WithCore(core.Addresses.GRPC), orca.WithListen("127.0.0.1:0"))
 	ctx, cancel := context.WithTimeout(t.Context(), orcatest.Patience)
 	defer cancel()
-	defer c.run(ctx, t, proc, core)()
+	for _, proc := range procs {
+		defer c.run(ctx, t, proc, core)()
+	}
 	windows, ids := c.triggering(), []string(nil)
 	for _, w := range windows {
 		emission, err := client.Emit(ctx, w)
@@ -250,7 +271,7 @@ func (c *memoryCase) onCore(t *rapid.T, core *orcatest.Core, client *orca.Client
 		}
 	}
 	for i, w := range windows {
-		j.add(w, outcomes[i])
+		c.add(j, w, outcomes[i])
 	}
 	return j.given
 }
@@ -271,7 +292,7 @@ func (c *memoryCase) run(ctx context.Context, t *rapid.T, proc *orca.Processor, 
 		if err := <-done; err != nil {
 			t.Errorf("processor: %v", err)
 		}
-		if _, err := core.ForgetProcessor(t.Context(), &pb.ForgetProcessorRequest{Name: c.name}); err != nil {
+		if _, err := core.ForgetProcessor(t.Context(), &pb.ForgetProcessorRequest{Name: proc.Name()}); err != nil {
 			t.Errorf("forget the processor: %v", err)
 		}
 	}
