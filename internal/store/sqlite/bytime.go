@@ -48,9 +48,9 @@ func byTimeQuery(where condition) string {
 		SELECT ` + recordColumns + ` FROM page CROSS JOIN window w ON w.id = page.id` + recordJoins
 }
 
-const runOutcomesQuery = `SELECT ` + outcomeColumns + `
+var runOutcomesQuery = `SELECT ` + outcomeColumns + `
 	FROM outcome o CROSS JOIN algorithm a ON a.id = o.algorithm
-	WHERE o.position = ? ORDER BY a.processor, a.name, a.version`
+	WHERE ` + outcomeIn("?1") + ` ORDER BY a.processor, a.name, a.version`
 
 // Outcomes returns the outcomes of one run, sorted by algorithm, without their results.
 func (s *Store) Outcomes(ctx context.Context, at orca.Position) (outcomes []orca.Outcome, err error) {

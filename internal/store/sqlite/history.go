@@ -37,7 +37,7 @@ func (tx snapshot) algorithmKeys(ctx context.Context, id orca.AlgorithmID) (algo
 
 // historyCondition says what q selects among windows w of the algorithm's type, their runs own, and outcomes o.
 func historyCondition(q orca.ResultQuery, algorithm, typ int64) condition {
-	c := condition{}.and("w.type = ?", typ).and("o.algorithm = ?", algorithm).during(q.From, q.To)
+	c := condition{args: []any{algorithm}}.and("w.type = ?", typ).during(q.From, q.To)
 	if !q.Failed {
 		c = c.and("o.kind = ?", int64(orca.Succeeded))
 	}
@@ -55,14 +55,14 @@ func historyQuery(where condition) string {
 			FROM window w
 			CROSS JOIN run own ON own.position = w.id
 				OR own.position IN (SELECT again.position FROM run again WHERE again.window = w.id AND again.revision > 1)
-			CROSS JOIN outcome o ON o.position = own.position` + where.sql() + `
+			CROSS JOIN outcome o ON ` + outcomeIs("own.position", "?1") + where.sql() + `
 			ORDER BY w.time_to DESC, w.time_from DESC, own.position DESC LIMIT +?)
 		SELECT ` + recordColumns + `, ` + ownColumns + `, ` + outcomeColumns + `, ` + resultColumns + `
 		FROM page
 		CROSS JOIN window w ON w.id = page.window
 		CROSS JOIN run own ON own.position = page.position
 		CROSS JOIN plan ownplan ON ownplan.id = own.plan
-		CROSS JOIN outcome o ON o.position = page.position AND o.algorithm = page.algorithm
+		CROSS JOIN outcome o ON ` + outcomeIs("page.position", "page.algorithm") + `
 		CROSS JOIN algorithm a ON a.id = page.algorithm` + recordJoins
 }
 

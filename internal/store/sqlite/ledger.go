@@ -160,7 +160,7 @@ func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64,
 		}
 		shown, details, encoded = nullText(r.JSON), nullText(r.Error), nullBlob(r.Encoded)
 	}
-	_, err := tx.stmt.insertOutcome.exec(ctx, position, algorithm, int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
+	_, err := tx.stmt.insertOutcome.exec(ctx, outcomeKey(position, algorithm), int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
 		produced, nullText(o.Reason), status, kind, timestamp, value, shown, details, encoded)
 	return err
 }

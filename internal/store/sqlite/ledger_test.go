@@ -169,7 +169,7 @@ func revise(t *testing.T, s *Store, rows ...[4]int64) {
 		for _, q := range []string{
 			fmt.Sprintf("INSERT INTO run VALUES (%d, %d, %d, 2, 1, %d, 7, %v)", r[0], r[1], r[2], r[3], finished),
 			fmt.Sprintf("INSERT INTO pending SELECT %d, NULL WHERE %d = 0", r[0], r[3]),
-			fmt.Sprintf("INSERT INTO outcome (position, algorithm, kind, attempts, settled_at) VALUES (%d, 1, 1, 1, 6)", r[0]),
+			fmt.Sprintf("INSERT INTO outcome (key, kind, attempts, settled_at) VALUES (%d << 20 | 1, 1, 1, 6)", r[0]),
 		} {
 			if err := s.writer.conn.exec(t.Context(), q); err != nil {
 				t.Fatal(err)

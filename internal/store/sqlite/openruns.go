@@ -86,9 +86,9 @@ func (tx snapshot) openRunsAt(ctx context.Context, asked string) ([]orca.OpenRun
 }
 
 // openOutcomesQuery takes a JSON list of positions.
-const openOutcomesQuery = `SELECT ` + outcomeColumns + `
+var openOutcomesQuery = `SELECT ` + outcomeColumns + `
 	FROM json_each(?) asked
-	CROSS JOIN outcome o ON o.position = asked.value
+	CROSS JOIN outcome o ON ` + outcomeIn("asked.value") + `
 	CROSS JOIN algorithm a ON a.id = o.algorithm
 	ORDER BY o.position, a.processor, a.name, a.version`
 

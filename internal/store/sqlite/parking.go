@@ -81,7 +81,7 @@ func (tx *batchTx) expects(ctx context.Context, p *orca.Parking) (settled bool, 
 		if algorithms[i], ok = tx.algorithms[k.Algorithm]; !ok {
 			return false, orca.Errorf(orca.NotFound, "algorithm %s was never registered", k.Algorithm.Full())
 		}
-		row, err := tx.stmt.hasOutcome.row(ctx, int64(k.Position), algorithms[i])
+		row, err := tx.stmt.hasOutcome.row(ctx, outcomeKey(int64(k.Position), algorithms[i]))
 		if err != nil || row != nil {
 			return row != nil, err
 		}
@@ -287,7 +287,7 @@ func (s *Store) Backlog(ctx context.Context) (b orca.Backlog, err error) {
 // settledExpected returns the outcomes that are there and that somebody waits for.
 func (tx snapshot) settledExpected(ctx context.Context) (keys []orca.OutcomeKey, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT e.run, a.processor, a.name, a.version FROM expected e
-		CROSS JOIN outcome o ON o.position = e.run AND o.algorithm = e.algorithm
+		CROSS JOIN outcome o ON `+outcomeIs("e.run", "e.algorithm")+`
 		CROSS JOIN algorithm a ON a.id = e.algorithm`)
 	if err != nil {
 		return nil, err

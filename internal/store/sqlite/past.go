@@ -78,11 +78,11 @@ func (tx snapshot) past(ctx context.Context, q orca.PastQuery) (*past, error) {
 	return p, err
 }
 
-const (
+var (
 	// nodeIs is the outcome of algorithm ?1 in run r, 0 while it is open, and that of a run which does not count: one that
 	// was cancelled, or has no such node.
 	nodeIs = `coalesce(
-		(SELECT o.kind FROM outcome o WHERE o.position = r.position AND o.algorithm = ?1),
+		(SELECT o.kind FROM outcome o WHERE ` + outcomeIs("r.position", "?1") + `),
 		iif(r.state = 0 AND EXISTS (SELECT 1 FROM plan_node n WHERE n.plan = r.plan AND n.algorithm = ?1), 0, 5))`
 
 	// pastRun is the newest run of window w below ?2 that counts, or else its first run.
@@ -93,7 +93,7 @@ const (
 	// outcome, since most have one and each lookup costs a page.
 	pastColumns = `w.id, w.time_to, w.time_from, coalesce(o.position, ` + pastRun + `) AS position,
 		coalesce(o.kind, (SELECT ` + nodeIs + ` FROM run r WHERE r.position = ` + pastRun + `))`
-	pastJoin = ` LEFT JOIN outcome o ON o.position = ` + pastRun + ` AND o.algorithm = ?1`
+	pastJoin = ` LEFT JOIN outcome o ON ` + outcomeIs(pastRun, "?1")
 
 	// pastBounds are ?4 to ?6.
 	pastBounds = ` AND (w.time_to, w.time_from) <= (?4, ?5) AND w.time_to >= ?6
@@ -188,7 +188,7 @@ func (p *past) counts() (bool, error) {
 	return p.matcher.match(p.filters)
 }
 
-const (
+var (
 	// pastTypeQuery is asked once for all rows.
 	pastTypeQuery = `SELECT a.id, t.name, t.version FROM algorithm a CROSS JOIN window_type t ON t.id = a.window_type
 		WHERE a.processor = ? AND a.name = ? AND a.version = ?`
@@ -202,7 +202,7 @@ const (
 		WHERE o.kind = 1 AND r.revision > 1`
 	pastRowsFrom = `o.position, coalesce(o.produced_at, o.position), w.id, w.time_from, w.time_to, w.origin, w.metadata, o.result
 		FROM json_each(?2) asked
-		CROSS JOIN outcome o ON o.position = asked.value AND o.algorithm = ?1`
+		CROSS JOIN outcome o ON ` + outcomeIs("asked.value", "?1")
 )
 
 // PastRows returns the results of an algorithm in the given runs, with their windows, in the order asked, or

@@ -128,9 +128,11 @@ func copyPast(b *testing.B, s *Store, results int) {
 				FROM shuffled CROSS JOIN window ON id = old;
 			INSERT INTO run SELECT new + %[1]d, new + %[1]d, revision, kind, plan, state, accepted_at, finished_at
 				FROM shuffled CROSS JOIN run ON position = old;
-			INSERT INTO outcome SELECT new + %[1]d, algorithm, kind, attempts, settled_at, produced_at, reason, result_status,
+			INSERT INTO outcome (key, kind, attempts, settled_at, produced_at, reason, result_status,
+				result_type, result_timestamp, result_value, result_json, result_error, result)
+				SELECT (new + %[1]d) << 20 | algorithm, kind, attempts, settled_at, produced_at, reason, result_status,
 				result_type, result_timestamp, result_value, result_json, result_error, result
-				FROM shuffled CROSS JOIN outcome ON position = old`, at, int64(at/pastAssets)*60e9))
+				FROM shuffled CROSS JOIN outcome ON key BETWEEN old << 20 AND (old << 20 | 1048575)`, at, int64(at/pastAssets)*60e9))
 		if at/pastAssets%100 == 0 {
 			run(`COMMIT; BEGIN`)
 		}

@@ -146,10 +146,10 @@ func (s *Store) Plan(ctx context.Context, hash orca.PlanHash) (content []byte, e
 
 const (
 	resultColumns = `o.result_status, o.result_type, o.result_timestamp, o.result_value, o.result_json, o.result_error, o.result`
-
-	resultQuery = `SELECT ` + resultColumns + ` FROM algorithm a CROSS JOIN outcome o ON o.algorithm = a.id
-		WHERE a.processor = ? AND a.name = ? AND a.version = ? AND o.position = ? AND o.kind = ? AND o.result_status IS NOT NULL`
 )
+
+var resultQuery = `SELECT ` + resultColumns + ` FROM algorithm a CROSS JOIN outcome o ON ` + outcomeIs("?4", "a.id") + `
+	WHERE a.processor = ?1 AND a.name = ?2 AND a.version = ?3 AND o.kind = ?5 AND o.result_status IS NOT NULL`
 
 // Results returns the results of succeeded outcomes of one run, in the order asked, or orca.NotFound naming the first
 // that is missing.

@@ -79,6 +79,9 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 		return orca.Errorf(orca.Precondition,
 			"the registry has version %d by now and the change was worked out for %d; work it out again", version, c.Base)
 	}
+	if err := w.checkRoom(&c); err != nil {
+		return err
+	}
 	if err := w.checkTypes(&c); err != nil {
 		return err
 	}
@@ -108,6 +111,21 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 		if err := w.conn.execEach(ctx, part.query, part.count, part.row); err != nil {
 			return fmt.Errorf("write %s to the registry: %w", part.what, err)
 		}
+	}
+	return nil
+}
+
+// checkRoom refuses more algorithms than outcomes can name.
+func (w *writer) checkRoom(c *orca.RegistryChange) error {
+	n := len(w.algorithms)
+	for i := range c.Algorithms {
+		if _, known := w.algorithms[c.Algorithms[i].Algorithm.ID]; !known {
+			n++
+		}
+	}
+	if n > maxAlgorithms {
+		return orca.Errorf(orca.Exhausted, "the ledger would have %d algorithms, all versions counted, and has room for %d: begin another ledger",
+			n, maxAlgorithms)
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (tx *batchTx) checkKept(ctx context.Context, r *orca.Revision, algorithms [
 		if !kept(&r.Outcomes[i]) {
 			continue
 		}
-		row, err := tx.stmt.hasSucceeded.row(ctx, int64(r.Base), algorithms[i])
+		row, err := tx.stmt.hasSucceeded.row(ctx, outcomeKey(int64(r.Base), algorithms[i]))
 		if err != nil {
 			return fmt.Errorf("look up an outcome of run %d: %w", r.Base, err)
 		}
@@ -114,7 +114,7 @@ func (tx *batchTx) insertStart(ctx context.Context, r *orca.Revision, position o
 		o := &r.Outcomes[i]
 		var err error
 		if kept(o) {
-			_, err = tx.stmt.keepOutcome.exec(ctx, int64(position), int64(r.Base), algorithms[i])
+			_, err = tx.stmt.keepOutcome.exec(ctx, outcomeKey(int64(position), algorithms[i]), outcomeKey(int64(r.Base), algorithms[i]))
 		} else {
 			err = tx.insertOutcome(ctx, int64(position), algorithms[i], o)
 		}

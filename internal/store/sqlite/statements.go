@@ -38,7 +38,7 @@ func (s *statements) list() map[**stmt]string {
 		&s.parkRun: `INSERT INTO parked (lot, tries, position, metadata)
 			SELECT ?, ?, position, metadata FROM pending WHERE position = ?`,
 		&s.reparkRun:      `UPDATE parked SET lot = ?, tries = ? WHERE position = ?`,
-		&s.hasOutcome:     `SELECT 1 FROM outcome WHERE position = ? AND algorithm = ?`,
+		&s.hasOutcome:     `SELECT 1 FROM outcome WHERE key = ?`,
 		&s.insertExpected: `INSERT INTO expected (run, algorithm, position) VALUES (?, ?, ?)`,
 		&s.deleteExpected: `DELETE FROM expected WHERE position = ?`,
 		&s.findExpected:   `SELECT position FROM expected WHERE run = ? AND algorithm = ? ORDER BY position LIMIT 1`,
@@ -46,10 +46,10 @@ func (s *statements) list() map[**stmt]string {
 		&s.wakeRun:        `UPDATE parked SET lot = ? WHERE position = ?`,
 		&s.lotID:          `SELECT id FROM lot WHERE hash = ?`,
 		&s.insertLot:      `INSERT INTO lot (hash, algorithms) VALUES (?, ?) RETURNING id`,
-		&s.insertOutcome: `INSERT INTO outcome (position, algorithm, kind, attempts, settled_at, produced_at, reason,
+		&s.insertOutcome: `INSERT INTO outcome (key, kind, attempts, settled_at, produced_at, reason,
 				result_status, result_type, result_timestamp, result_value, result_json, result_error, result)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (position, algorithm) DO NOTHING`,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (key) DO NOTHING`,
 		&s.finishRun:  `UPDATE run SET state = ?, finished_at = ? WHERE position = ? AND state = 0`,
 		&s.deletePend: `DELETE FROM pending WHERE position = ?`,
 		&s.insertKey: `INSERT INTO emit_key (position, project, key, digest, status, accepted_at)
@@ -61,13 +61,13 @@ func (s *statements) list() map[**stmt]string {
 		&s.newestRun: `SELECT position, revision, state, plan, (SELECT time_to FROM window WHERE id = ?1) FROM run
 			WHERE position IN (SELECT ?1 UNION ALL SELECT position FROM run WHERE window = ?1 AND revision > 1) AND window = ?1
 			ORDER BY revision DESC LIMIT 1`,
-		&s.hasSucceeded: `SELECT 1 FROM outcome WHERE position = ? AND algorithm = ? AND kind = 1`,
-		&s.keepOutcome: `INSERT INTO outcome (position, algorithm, kind, attempts, settled_at, produced_at, reason,
+		&s.hasSucceeded: `SELECT 1 FROM outcome WHERE key = ? AND kind = 1`,
+		&s.keepOutcome: `INSERT INTO outcome (key, kind, attempts, settled_at, produced_at, reason,
 				result_status, result_type, result_timestamp, result_value, result_json, result_error, result)
-			SELECT ?, algorithm, kind, attempts, settled_at, coalesce(produced_at, position), reason,
+			SELECT ?, kind, attempts, settled_at, coalesce(produced_at, position), reason,
 				result_status, result_type, result_timestamp, result_value, result_json, result_error, result
-			FROM outcome WHERE position = ? AND algorithm = ?
-			ON CONFLICT (position, algorithm) DO NOTHING`,
+			FROM outcome WHERE key = ?
+			ON CONFLICT (key) DO NOTHING`,
 		&s.savepoint:  `SAVEPOINT one`,
 		&s.release:    `RELEASE one`,
 		&s.rollbackTo: `ROLLBACK TO one`,

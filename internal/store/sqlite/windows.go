@@ -13,7 +13,7 @@ import (
 )
 
 // All joins are CROSS joins, so that SQLite keeps their order: each is a look-up by key from the one before.
-const (
+var (
 	// newestJoin adds, as r, the newest run of window w.
 	newestJoin = `
 		CROSS JOIN run r ON r.position = coalesce(
@@ -22,7 +22,7 @@ const (
 
 	// recordColumns and recordJoins select the WindowRecord of window w.
 	recordColumns = `w.id, ` + windowColumns + `, first.accepted_at, ` + runColumns + `, p.nodes,
-		(SELECT count(*) FROM outcome settled WHERE settled.position = r.position)`
+		(SELECT count(*) FROM outcome o WHERE ` + outcomeIn("r.position") + `)`
 	recordJoins = newestJoin + `
 		CROSS JOIN window_type t ON t.id = w.type
 		CROSS JOIN run first ON first.position = w.id
@@ -234,7 +234,7 @@ func (tx snapshot) run(ctx context.Context, id orca.WindowID, revision int) (orc
 func (tx snapshot) outcomes(ctx context.Context, at orca.Position) ([]orca.Outcome, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT `+outcomeColumns+`, `+resultColumns+`
 		FROM outcome o CROSS JOIN algorithm a ON a.id = o.algorithm
-		WHERE o.position = ? ORDER BY a.processor, a.name, a.version`, int64(at))
+		WHERE `+outcomeIn("?1")+` ORDER BY a.processor, a.name, a.version`, int64(at))
 	if err != nil {
 		return nil, err
 	}

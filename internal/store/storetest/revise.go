@@ -79,7 +79,7 @@ func testRevise(t *testing.T, open Opener) {
 	check(t, "window", must[orca.WindowRecord](t)(l.Window(t.Context(), p)), orca.WindowRecord{
 		ID: p, Window: e.Window, AcceptedAt: e.AcceptedAt, Newest: want, Nodes: e.Plan.Nodes, Settled: 1})
 	kept := durable(value(cpu, 1, at(2)), p, false)
-	check(t, "open runs", l.openRuns()[1], orca.OpenRun{Run: want, Input: e.Window, Stored: e.Window, Outcomes: []orca.Outcome{kept}})
+	check(t, "open runs", l.openRuns()[1], orca.OpenRun{Run: want, Input: e.Window, Stored: e.Window, Filters: e.Filters, Outcomes: []orca.Outcome{kept}})
 	check(t, "backlog", must[orca.Backlog](t)(l.Backlog(t.Context())), orca.Backlog{Open: 2, Newest: 3, Windows: newestOf(emission(2))})
 	again := value(mem, 2, at(6))
 	l.settled(orca.Settlement{Position: 3, Outcomes: []orca.Outcome{again}, End: orca.RunSucceeded, At: at(6)})

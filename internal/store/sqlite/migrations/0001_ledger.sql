@@ -99,8 +99,9 @@ CREATE INDEX run_unsuccessful ON run (state, window) WHERE state > 1;
 
 -- Outcomes, with what the processor sent.
 CREATE TABLE outcome (
-    position INTEGER NOT NULL REFERENCES run (position),
-    algorithm INTEGER NOT NULL REFERENCES algorithm (id),
+    key INTEGER PRIMARY KEY,                 -- position << 20 | algorithm
+    position INTEGER NOT NULL GENERATED ALWAYS AS (key >> 20) VIRTUAL,   -- of the run
+    algorithm INTEGER NOT NULL GENERATED ALWAYS AS (key & 1048575) VIRTUAL,
     kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5),
     attempts INTEGER NOT NULL,
     settled_at INTEGER NOT NULL,
@@ -112,9 +113,8 @@ CREATE TABLE outcome (
     result_value REAL,                       -- NULL when there is none, and for NaN
     result_json TEXT,
     result_error TEXT,
-    result BLOB,                             -- as it was sent
-    PRIMARY KEY (position, algorithm)
-) STRICT, WITHOUT ROWID;
+    result BLOB                              -- as it was sent
+) STRICT;
 
 -- What is unfinished. A run loses its row in the transaction that finishes it.
 CREATE TABLE pending (
