@@ -116,7 +116,7 @@ func (l *load) number(ctx context.Context, windows int64) error {
 // emit emits one window. Back-pressure is an answer, every other refusal an error.
 func (l *load) emit(ctx context.Context, number int64, due instant, wake chan<- struct{}) error {
 	w := l.shape.window(number, l.assets)
-	l.tally.sent(number, due, now(), wake)
+	l.tally.sent(number, due, wake)
 	got, err := l.core.EmitWindow(ctx, w)
 	at := now()
 	switch {

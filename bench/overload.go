@@ -71,7 +71,7 @@ func (b *bench) overload(ctx context.Context, shape Shape) (Overload, error) {
 	if err != nil {
 		return o, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	s, err := startCore(ctx, b.Core, dir)
 	if err != nil {
 		return o, err

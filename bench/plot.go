@@ -28,7 +28,7 @@ func (r *Report) Plot(out io.Writer) error {
 		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="%s">%s</text>`+"\n", x, y, anchor, html.EscapeString(s))
 	}
 	text(10, 18, "start", fmt.Sprintf("Windows/s of the core as a part of the ceiling's, closed loop; medians of %d turns of %s", r.Turns, r.TurnsLast))
-	text(10, 36, "start", fmt.Sprintf("%s, %d CPUs, %s, %s, commit %s", r.Machine.CPU, r.Machine.CPUs, r.Machine.FileSystem, r.Machine.Go, r.Commit))
+	text(10, 36, "start", fmt.Sprintf("%s, %d CPUs, %s, %s, commit %s, load %.1f before", r.Machine.CPU, r.Machine.CPUs, r.Machine.FileSystem, r.Machine.Go, r.Commit, r.Machine.Load))
 	for i, row := range rows {
 		y := plotTop + i*plotRow
 		text(plotLeft-8, y+14, "end", fmt.Sprintf("%s, %d at once", row.Shape, row.Concurrency))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shirou/gopsutil/v4/cpu"
 	"github.com/shirou/gopsutil/v4/disk"
+	loadavg "github.com/shirou/gopsutil/v4/load"
 	"github.com/shirou/gopsutil/v4/mem"
 )
 
@@ -37,6 +38,8 @@ type Machine struct {
 	Platform   string  `json:"platform"`
 	FileSystem string  `json:"file_system"`
 	Go         string  `json:"go"`
+	// Load is how many processes wanted a CPU in the minute before the run: what else the machine had to do.
+	Load float64 `json:"load"`
 }
 
 // Row is one combination: medians over its turns, the faults of all of them and the highest peak of memory.
@@ -154,6 +157,9 @@ func (b *bench) report() (*Report, error) {
 	if m, err := mem.VirtualMemory(); err == nil {
 		r.Machine.MemoryGiB = float64(m.Total>>20) / 1024
 	}
+	if l, err := loadavg.Avg(); err == nil {
+		r.Machine.Load = l.Load1
+	}
 	usage, err := disk.Usage(b.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", b.Dir, err)
@@ -168,7 +174,7 @@ func (b *bench) report() (*Report, error) {
 // Print writes the report for people.
 func (r *Report) Print(out io.Writer) error {
 	m := r.Machine
-	fmt.Fprintf(out, "\n%s, %d CPUs, %.0f GiB, %s, %s, %s, commit %s\n", m.CPU, m.CPUs, m.MemoryGiB, m.FileSystem, m.Platform, m.Go, r.Commit)
+	fmt.Fprintf(out, "\n%s, %d CPUs, %.0f GiB, %s, %s, %s, commit %s, load %.1f before\n", m.CPU, m.CPUs, m.MemoryGiB, m.FileSystem, m.Platform, m.Go, r.Commit, m.Load)
 	if len(r.Rows) > 0 {
 		fmt.Fprintf(out, "medians of %d turns of %s; times in ms; ceiling's in brackets\n\n", r.Turns, r.TurnsLast)
 		if err := r.printRows(out); err != nil {

@@ -57,7 +57,7 @@ func startCore(ctx context.Context, binary, dir string, options ...string) (*sub
 		return nil, fmt.Errorf("the core does not get ready: %s", process.errs)
 	}
 	s := &subject{process: process, grpc: m[1], http: m[2]}
-	if err := s.connect(ctx); err != nil {
+	if err := s.connect(); err != nil {
 		process.kill()
 		return nil, err
 	}
@@ -78,14 +78,14 @@ func startCeiling(ctx context.Context, binary string) (*subject, error) {
 	if s.process, err = launch(ctx, func(io.Reader) {}, binary, "--addr", s.grpc); err != nil {
 		return nil, err
 	}
-	if err := s.connect(ctx); err != nil {
+	if err := s.connect(); err != nil {
 		s.process.kill()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *subject) connect(context.Context) (err error) {
+func (s *subject) connect() (err error) {
 	s.conn, err = grpc.NewClient("passthrough:///"+s.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(math.MaxInt32)))
 	s.OrcaCoreClient = pb.NewOrcaCoreClient(s.conn)

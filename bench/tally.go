@@ -17,14 +17,14 @@ const (
 
 // window is what is known of one window, from outside of the core.
 type window struct {
-	due, sent, answered instant // due is when it was to be sent, at the earliest
-	ended               instant // when the last of its nodes sent its result; 0 before
-	answer              answer
-	done                uint32 // bit i: node i has run
-	again               uint32 // executions beyond the first of each node
-	stored              uint16 // how often the ledger has it
-	finished            uint16 // how often the ledger has it as succeeded
-	wake                chan<- struct{}
+	due, answered instant // due is when it was to be sent, at the earliest
+	ended         instant // when the last of its nodes sent its result; 0 before
+	answer        answer
+	done          uint32 // bit i: node i has run
+	again         uint32 // executions beyond the first of each node
+	stored        uint16 // how often the ledger has it
+	finished      uint16 // how often the ledger has it as succeeded
+	wake          chan<- struct{}
 }
 
 // tally is what happened to the windows of a turn, as emitters, processors and, in the end, the ledger say.
@@ -49,14 +49,14 @@ func newTally(s Shape) *tally {
 
 // sent notes that a window is about to be emitted. wake, unless nil, is sent to once the window is processed; it has a
 // place for that.
-func (t *tally) sent(number int64, due, at instant, wake chan<- struct{}) {
+func (t *tally) sent(number int64, due instant, wake chan<- struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for int64(len(t.windows)) <= number {
 		t.windows = append(t.windows, window{})
 	}
 	w := &t.windows[number]
-	w.due, w.sent, w.wake = due, at, wake
+	w.due, w.wake = due, wake
 }
 
 // answered notes what the emitter was told.
@@ -126,13 +126,6 @@ func (t *tally) settle(ctx context.Context) error {
 			return fmt.Errorf("%d accepted windows are not processed: %w", left, context.Cause(ctx))
 		}
 	}
-}
-
-// processed is how many accepted windows have been processed so far.
-func (t *tally) processed() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.done
 }
 
 // inLedger notes that the ledger has a window, and whether it succeeded.

@@ -39,7 +39,7 @@ func TestFaults(t *testing.T) {
 			faults{Duplicated: 1}},
 	} {
 		tally := newTally(shape)
-		tally.sent(0, 1, 1, nil)
+		tally.sent(0, 1, nil)
 		tally.answered(0, test.answer, 2)
 		test.happen(tally)
 		var got faults
@@ -56,7 +56,7 @@ func TestSettleTakesEitherOrder(t *testing.T) {
 	tally := newTally(Shapes()[0])
 	wake := make(chan struct{}, 2)
 	for number := range int64(2) {
-		tally.sent(number, 0, 0, wake)
+		tally.sent(number, 0, wake)
 	}
 	tally.executed(record{window: 0, at: 1})
 	tally.answered(0, accepted, 2)
@@ -81,11 +81,11 @@ func TestMeasurement(t *testing.T) {
 	tally := newTally(Shapes()[0])
 	ms := func(n int64) instant { return instant(n * int64(time.Millisecond)) }
 	for number, times := range [][3]int64{{0, 10, 99}, {50, 51, 101}, {100, 102, 150}, {300, 304, 500}, {1000, 1900, 2200}, {2200, 2201, 2202}} {
-		tally.sent(int64(number), ms(times[0]), ms(times[0]), nil)
+		tally.sent(int64(number), ms(times[0]), nil)
 		tally.answered(int64(number), accepted, ms(times[1]))
 		tally.executed(record{window: int64(number), at: ms(times[2])})
 	}
-	tally.sent(6, ms(400), ms(400), nil)
+	tally.sent(6, ms(400), nil)
 	tally.answered(6, refused, ms(401))
 	m := measurement{
 		from: ms(100), to: ms(2100), before: usage{cpu: time.Second, allocations: 10, bytes: 1024, commits: 1},
@@ -97,6 +97,22 @@ func TestMeasurement(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, m.turn(tally)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Windows come out in order when each is near the place of its number; their times are those of the first and the last.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	tally := newTally(Shapes()[0])
+	for number := range int64(5) {
+		tally.sent(number, 0, nil)
+	}
+	for i, number := range []int64{1, 0, 4, 2, 3} {
+		tally.executed(record{window: number, at: instant(10 + i)})
+	}
+	first, last, out := tally.ends()
+	if diff := cmp.Diff([]int64{10, 14, 2}, []int64{int64(first), int64(last), out}); diff != "" {
+		t.Errorf("first, last, out of place (-want +got):\n%s", diff)
 	}
 }
 

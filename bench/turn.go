@@ -57,7 +57,7 @@ func (b *bench) coreTurn(ctx context.Context, c combination, profile string) (Tu
 	if err != nil {
 		return Turn{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	var options []string
 	if profile != "" {
 		options = append(options, "--pprof")

@@ -115,7 +115,7 @@ func commitTime(dir string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	defer f.Close()
 	var times []time.Duration
 	block := make([]byte, 4<<10)

@@ -81,7 +81,7 @@ func RunWaiting(ctx context.Context, cfg Config, windows int64) (*Report, error)
 	if w.dir, err = os.MkdirTemp(b.Dir, "waiting-"); err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(w.dir)
+	defer func() { _ = os.RemoveAll(w.dir) }()
 	defer func() {
 		if w.core != nil {
 			w.core.discard()
