@@ -82,7 +82,7 @@ func (h *history) finish() {
 		if time.Sleep(time.Minute); h.unfinished() == 0 {
 			time.Sleep(time.Minute) // a write that was reported as failed is repeated
 			synctest.Wait()
-			if s := h.core.Stats(); s.Active > 0 || s.HeldBytes > 0 || len(h.core.looking.waits) > 0 {
+			if s := h.core.Stats(); s.Open > 0 || s.Active > 0 || s.HeldBytes > 0 || len(h.core.looking.waits) > 0 {
 				h.rule("an idle engine has %+v, and %d waits", s, len(h.core.looking.waits))
 			}
 			return
@@ -245,7 +245,7 @@ func (h *history) startCore() {
 }
 
 func (h *history) writeFault(w *write) (kept bool, err error) {
-	if w.woken != nil || !h.dice.fault() {
+	if !h.dice.fault() {
 		return false, nil
 	}
 	if kept = h.dice.below(2) == 0; kept {
