@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -97,6 +98,38 @@ func TestRunWaiting(t *testing.T) {
 	}
 	sane(t, "others before", w.OthersBefore)
 	sane(t, "others with", w.OthersWith)
+}
+
+// The command prints one document, and keeps it with a plot.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd := exec.Command(coreBinary, "bench", "--shape", "single", "--loop", "closed", "--concurrency", "2", "--turns", "1", "--for", "100ms",
+		"--ceiling", ceilingBinary, "--dir", dir, "--save", filepath.Join(dir, "kept"), "--commit", "c0ffee", "--json")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); strings.Contains(errs.String(), "is memory") {
+		t.Skip(errs.String())
+	} else if err != nil {
+		t.Fatalf("%v: %s", err, &errs)
+	}
+	var report Report
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatalf("%v in %s", err, &out)
+	}
+	if len(report.Rows) != 1 || report.Rows[0].Core.Windows == 0 || report.Commit != "c0ffee" {
+		t.Errorf("got %s, want one row with windows, and the commit", &out)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 || left[0].Name() != "kept" {
+		t.Errorf("left in the folder: %v, %v; want only what is kept", left, err)
+	}
+	name := filepath.Join(dir, "kept", report.Begun.Format("2006-01-02T1504")+"-c0ffee")
+	for _, ending := range []string{".json", ".svg"} {
+		if b, err := os.ReadFile(name + ending); err != nil || !bytes.Contains(b, []byte("c0ffee")) {
+			t.Errorf("kept in %s: %q, %v; want the commit in it", ending, b, err)
+		}
+	}
 }
 
 // What is accepted under overload is processed.

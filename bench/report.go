@@ -176,7 +176,7 @@ func (r *Report) Print(out io.Writer) error {
 	m := r.Machine
 	fmt.Fprintf(out, "\n%s, %d CPUs, %.0f GiB, %s, %s, %s, commit %s, load %.1f before\n", m.CPU, m.CPUs, m.MemoryGiB, m.FileSystem, m.Platform, m.Go, r.Commit, m.Load)
 	if len(r.Rows) > 0 {
-		fmt.Fprintf(out, "medians of %d turns of %s; times in ms; ceiling's in brackets\n\n", r.Turns, r.TurnsLast)
+		fmt.Fprintf(out, "medians of %d turns of %s; times in ms; those of a ceiling in brackets\n\n", r.Turns, r.TurnsLast)
 		if err := r.printRows(out); err != nil {
 			return err
 		}

@@ -90,7 +90,7 @@ func (f *benchFlags) check(c *cobra.Command) error {
 		}
 		shape, err := bench.ShapeNamed(name)
 		if err != nil {
-			return wrong(c, "--shape: %v", err)
+			return wrong(c, "--shape: %v, %s", err, waitingShape)
 		}
 		f.cfg.Shapes = append(f.cfg.Shapes, shape)
 	}
