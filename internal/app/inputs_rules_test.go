@@ -275,7 +275,7 @@ func TestInputsAreTheRowsThatWereGiven(t *testing.T) {
 	emit("M", "a", "", 9, 4)
 	rows := 0
 	for _, id := range ids {
-		rows += h.checkInputs(t, core, id, 3)
+		rows += h.checkInputs(t, core, id, 20)
 	}
 	checkFew(t, core, ids[len(ids)-1], 2)
 	if rows < 500 {
