@@ -146,6 +146,31 @@ func TestRunOfUnknownCommitIsFoundBehindABacklog(t *testing.T) {
 	})
 }
 
+// Nobody was told of a run that ends as a row, before a load has brought it: it is not taken off the count.
+func TestRunThatNobodyWasToldOfIsNotCountedOff(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := startCore(t, newLedger(), dag(t, "A"), activeRuns(1), func(with *setUp) {
+			with.session.writeFault = func(w *write) (bool, error) {
+				if w.emission == nil || len(with.session.runs) != 1 {
+					return false, nil
+				}
+				return true, orca.Errorf(orca.OutcomeUnknown, "the commit was cut off")
+			}
+		})
+		c.emit()
+		_, err := c.Emit(t.Context(), emission())
+		refusedWith(t, "Emit", err, orca.OutcomeUnknown, "cut off")
+		c.emit()
+		if _, err := c.Cancel(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+		c.counts(2, 1)
+		c.succeed(c.next("1 p: A"))
+		c.succeed(c.next("3 p: A"))
+		c.checkIdle()
+	})
+}
+
 // A load may bring a run before the loop is told that it was accepted.
 func TestRunThatIsLoadedBeforeItIsToldOfCountsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {

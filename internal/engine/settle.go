@@ -148,7 +148,9 @@ func (e *Engine) release(r *run, i int) {
 }
 
 func (e *Engine) finish(r *run) {
-	e.stats.open.Add(-1)
+	if !r.row || r.position > e.admission.newest || !e.admission.isNews(r.position) { // else it was never counted
+		e.stats.open.Add(-1)
+	}
 	switch {
 	case r.row:
 		e.leaves(r.lot)
