@@ -82,8 +82,9 @@ func (h *history) finish() {
 		if time.Sleep(time.Minute); h.unfinished() == 0 {
 			time.Sleep(time.Minute) // a write that was reported as failed is repeated
 			synctest.Wait()
-			if s := h.core.Stats(); s.Open > 0 || s.Active > 0 || s.HeldBytes > 0 || len(h.core.looking.waits) > 0 {
-				h.rule("an idle engine has %+v, and %d waits", s, len(h.core.looking.waits))
+			h.broken = append(h.broken, h.core.leftovers()...)
+			if n := len(h.core.looking.waits); n > 0 {
+				h.rule("%d waits are left", n)
 			}
 			return
 		}
@@ -236,7 +237,7 @@ func (h *history) startCore() {
 	defer h.mu.Unlock()
 	c.core = newCore(h.t, h.ledger, nil, func(with *setUp) {
 		with.Fleet, with.Planner = c, h
-		with.MaxActiveRuns, with.MaxAttempts = h.maxActive, h.maxAttempts
+		with.MaxActiveRuns, with.MaxAttempts, with.MaxRecentBytes = h.maxActive, h.maxAttempts, h.recent
 		with.session.commitTime = func() time.Duration { return h.dice.duration(h.commit) }
 		with.session.answerTime = func() time.Duration { return h.dice.duration(h.tell) }
 		with.session.writeFault, with.session.readFault = h.writeFault, h.readFault
@@ -244,7 +245,7 @@ func (h *history) startCore() {
 	h.core = c
 }
 
-func (h *history) writeFault(w *write) (kept bool, err error) {
+func (h *history) writeFault(*write) (kept bool, err error) {
 	if !h.dice.fault() {
 		return false, nil
 	}

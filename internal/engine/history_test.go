@@ -66,6 +66,7 @@ type historyPlan struct {
 	faults    int // of the ledger
 
 	maxActive, maxAttempts int
+	recent                 int64 // bytes
 	// breaks: of so many requests, and answers, one breaks down; zero for none.
 	breaks int
 	// The longest pauses.
@@ -88,7 +89,7 @@ func drawHistory(r *rand.Rand) *historyPlan {
 		return time.Duration(r.IntN(int(d/time.Millisecond)+1)) * time.Millisecond
 	}
 	p := &historyPlan{
-		announced: upTo(time.Second), faults: max(0, r.IntN(12)-4), maxActive: 1 + r.IntN(4), maxAttempts: 1 + r.IntN(3),
+		announced: upTo(time.Second), faults: max(0, r.IntN(12)-4), maxActive: 1 + r.IntN(4), maxAttempts: 1 + r.IntN(3), recent: []int64{0, 1, 500, 3000}[r.IntN(4)],
 		commit: upTo(40 * time.Millisecond), tell: upTo(20 * time.Millisecond), read: upTo(40 * time.Millisecond),
 		request: upTo(200 * time.Millisecond), answer: upTo(50 * time.Millisecond),
 	}
