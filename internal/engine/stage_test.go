@@ -64,7 +64,10 @@ func (st *stage) setAway(away bool) {
 
 // checkOthers makes sure that an absence that was long held back only those that need the processor.
 func (st *stage) checkOthers() {
-	for p := orca.Position(1); int(p) <= len(st.ledger.runs); p++ {
+	st.ledger.mu.Lock()
+	newest := orca.Position(len(st.ledger.runs))
+	st.ledger.mu.Unlock()
+	for p := orca.Position(1); p <= newest; p++ {
 		r := st.ledger.run(p)
 		needs := slices.ContainsFunc(st.planOf(r).Nodes, func(n plan.Node) bool { return n.Algorithm.ID.Processor == absent })
 		if !needs && r.State == orca.RunOpen {
