@@ -220,7 +220,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	}
 	e.stats.open.Store(backlog.Open)
 	e.admission.begin(backlog.Newest)
-	e.recent.begin(backlog.Windows)
+	e.recent.begin(backlog.Newest, backlog.Windows)
 	e.beginLots(backlog.Lots)
 	e.parking.settled = backlog.Settled
 	return nil

@@ -48,6 +48,8 @@ type outcomeKey = orca.OutcomeKey
 type found struct {
 	// positions by look; nil when there were too many to be kept.
 	positions [][]orca.Position
+	// nothing, by look: the ledger had no run for it.
+	nothing []bool
 	// open is what has to be waited for, if anything.
 	open outcomeKey
 	err  error
@@ -119,9 +121,11 @@ func (e *Engine) startLooks(ctx context.Context, loads *sync.WaitGroup) {
 func (e *Engine) find(ctx context.Context, r *run, i int) (f found) {
 	places := r.looks(i)
 	total := 0
+	f.nothing = make([]bool, len(places))
 	f.positions = make([][]orca.Position, len(places))
 	for k := range places {
-		rows, open, err := places[k].Read(ctx, e.cfg.Ledger, r.window, r.position, e.cfg.Available)
+		from := pastOf{Ledger: e.cfg.Ledger}
+		rows, open, err := places[k].Read(ctx, &from, r.window, r.position, e.cfg.Available)
 		if err != nil {
 			return found{err: fmt.Errorf("look back from run %d: %w", r.position, err)}
 		}
@@ -130,11 +134,25 @@ func (e *Engine) find(ctx context.Context, r *run, i int) (f found) {
 		}
 		total += len(rows)
 		f.positions[k] = positionsOf(rows)
+		f.nothing[k] = !from.some
 	}
 	if total > maxFound {
 		f.positions = nil
 	}
 	return f
+}
+
+// pastOf is a ledger that notices whether it had anything.
+type pastOf struct {
+	Ledger
+	some bool
+}
+
+func (p *pastOf) Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error {
+	return p.Ledger.Past(ctx, q, func(r orca.PastRun) bool {
+		p.some = true
+		return yield(r)
+	})
 }
 
 func positionsOf(rows []orca.PastRun) []orca.Position {
@@ -147,8 +165,7 @@ func positionsOf(rows []orca.PastRun) []orca.Position {
 
 // looks returns where a node looks back at.
 func (r *run) looks(i int) []lookback.Look {
-	n := &r.plan.Nodes[i]
-	return lookback.Looks(&n.Algorithm, n.Definitions(), r.stored)
+	return r.plan.Looks(i, r.stored)
 }
 
 // lookEnded takes what a look has found.
@@ -168,6 +185,11 @@ func (e *Engine) lookEnded(n nodeRef, f *found) {
 		e.expect(n, f.open)
 	default:
 		e.stopWaiting(n)
+		for k, l := range r.looks(n.node) {
+			if f.nothing[k] {
+				e.recent.nothing(&l, r.filters, r.position)
+			}
+		}
 		node.looked, node.found, node.unbuilt = true, f.positions, 0
 		node.phase = waiting
 		e.markReady(r, []int{n.node})

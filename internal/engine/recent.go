@@ -18,6 +18,7 @@ import (
 //
 // Whatever makes it uncertain that all windows above a floor are here raises the floor: a window that was dropped for
 // want of room, a commit whose end was not seen, a revision. A walk that would have to go below is left to the ledger.
+// Where the ledger has found nothing below, as of a machine that is new, the floor is the beginning of time.
 //
 // The loop writes, requests read.
 type recent struct {
@@ -26,8 +27,12 @@ type recent struct {
 	byType map[orca.WindowTypeID][]*track
 	// newest is the highest (to, from) of each window type, in the ledger too.
 	newest map[orca.WindowTypeID]orca.Interval
-	size   int64 // bytes, about
-	limit  int64
+	// doubtful is the highest one of a commit whose end was not seen.
+	doubtful map[orca.WindowTypeID]orca.Interval
+	// told is the newest run that it was told of.
+	told  orca.Position
+	size  int64 // bytes, about
+	limit int64
 	// spare windows are kept beyond those that a lookback asks for, since windows do not end in the order in which they
 	// are settled.
 	spare int
@@ -45,7 +50,11 @@ type track struct {
 	of     orca.AlgorithmID
 	typ    orca.WindowTypeID
 	fields int // that the type marks filter
-	floor  orca.Interval
+	// base is the floor of groups that begin now, raised one that holds for all groups.
+	base, raised orca.Interval
+	// late is not below any run that memory was told of and that lies below the floor of its group: a read that was made
+	// for an earlier run may not have seen it.
+	late orca.Position
 	// keep is how many windows of a group are of use.
 	keep   int
 	groups map[string]*group // by the hashes of the filters
@@ -70,12 +79,13 @@ type recentWindow struct {
 func newRecent(limit int64) recent {
 	return recent{
 		tracks: map[orca.AlgorithmID]*track{}, byType: map[orca.WindowTypeID][]*track{},
-		newest: map[orca.WindowTypeID]orca.Interval{}, limit: limit, spare: spareWindows,
+		newest: map[orca.WindowTypeID]orca.Interval{}, doubtful: map[orca.WindowTypeID]orca.Interval{}, limit: limit, spare: spareWindows,
 	}
 }
 
 // begin takes note of what is in the ledger.
-func (c *recent) begin(newest map[orca.WindowTypeID]orca.Interval) {
+func (c *recent) begin(told orca.Position, newest map[orca.WindowTypeID]orca.Interval) {
+	c.told = told
 	for t, i := range newest {
 		c.newest[t] = i
 	}
@@ -90,8 +100,12 @@ func (c *recent) accept(x *emit, doubt bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := w.Interval()
+	c.told = max(c.told, x.accepted.Position)
 	if at.Compare(c.newest[w.Type]) > 0 {
 		c.newest[w.Type] = at
+	}
+	if doubt && at.Compare(c.doubtful[w.Type]) > 0 {
+		c.doubtful[w.Type] = at
 	}
 	for _, t := range c.byType[w.Type] {
 		if doubt || x.revision != nil {
@@ -106,33 +120,51 @@ func (c *recent) accept(x *emit, doubt bool) {
 
 // raise leaves what is up to an interval to the ledger.
 func (t *track) raise(floor orca.Interval) {
-	if floor.Compare(t.floor) > 0 {
-		t.floor = floor
+	if floor.Compare(t.raised) > 0 {
+		t.raised = floor
 	}
+}
+
+// floor of a group, which need not be there yet.
+func (t *track) floor(g *group) orca.Interval {
+	floor := t.base
+	if g != nil {
+		floor = g.floor
+	}
+	if t.raised.Compare(floor) > 0 {
+		return t.raised
+	}
+	return floor
+}
+
+// group returns the group of a key.
+func (t *track) group(key string) *group {
+	g := t.groups[key]
+	if g == nil {
+		g = &group{floor: t.base}
+		t.groups[key] = g
+	}
+	return g
 }
 
 // add puts a window that was accepted into its group.
 func (c *recent) add(t *track, x *emit) {
 	em := &x.emission
-	if len(em.Filters) != t.fields || em.Window.Interval().Compare(t.floor) <= 0 {
+	p := x.accepted.Position
+	if len(em.Filters) != t.fields {
 		t.raise(em.Window.Interval())
 		return
 	}
-	p := x.accepted.Position
+	g := t.group(filterKey(em.Filters))
+	if em.Window.Interval().Compare(t.floor(g)) <= 0 {
+		t.late = p
+		return
+	}
 	w := recentWindow{window: em.Window, run: orca.PastRun{Window: p, From: em.Window.From, To: em.Window.To, Position: p}}
 	for i := range em.Outcomes {
 		if em.Outcomes[i].Algorithm == t.of {
 			w.run.Kind = em.Outcomes[i].Kind // skipped: it can never run
 		}
-	}
-	key := filterKey(em.Filters)
-	g := t.groups[key]
-	if g == nil {
-		g = &group{}
-		t.groups[key] = g
-	}
-	if w.run.Interval().Compare(g.floor) <= 0 {
-		return
 	}
 	g.insert(w)
 	if !w.run.Settled() {
@@ -182,7 +214,7 @@ func (c *recent) grow(t *track, bytes int64) {
 		}
 	}
 	c.size -= t.size
-	t.size, t.floor = 0, c.newest[t.typ]
+	t.size, t.base, t.late = 0, c.newest[t.typ], c.told
 	t.groups, t.open = map[string]*group{}, map[orca.Position]*group{}
 }
 
@@ -192,7 +224,7 @@ func (c *recent) trim(t *track, g *group) {
 		return
 	}
 	for _, w := range g.windows[:len(g.windows)-t.keep] {
-		g.floor = w.run.Interval()
+		g.floor, t.late = w.run.Interval(), max(t.late, w.run.Position)
 		bytes := trackOverhead + int64(len(w.window.Metadata)+len(w.window.Origin)+len(w.result))
 		t.size, c.size = t.size-bytes, c.size-bytes
 		delete(t.open, w.run.Position)
@@ -235,7 +267,7 @@ func (c *recent) track(of *orca.Algorithm, l *lookback.Look) {
 	defer c.mu.Unlock()
 	t := c.tracks[of.ID]
 	if t == nil {
-		t = &track{of: of.ID, typ: of.WindowType.ID, floor: c.newest[of.WindowType.ID],
+		t = &track{of: of.ID, typ: of.WindowType.ID, base: c.newest[of.WindowType.ID], late: c.told, raised: c.doubtful[of.WindowType.ID],
 			groups: map[string]*group{}, open: map[orca.Position]*group{}}
 		for _, f := range of.WindowType.Fields {
 			if f.Filter {
@@ -268,13 +300,11 @@ func (c *recent) read(l *lookback.Look, filters []orca.FilterValue, before orca.
 	if !ok {
 		return s, false
 	}
-	floor := t.floor
+	g := t.groups[key]
+	floor := t.floor(g)
 	var windows []recentWindow
-	if g := t.groups[key]; g != nil {
+	if g != nil {
 		windows = g.windows
-		if g.floor.Compare(floor) > 0 {
-			floor = g.floor
-		}
 	}
 	walk := l.Walk()
 	for i := range slices.Backward(windows) {
@@ -304,6 +334,25 @@ func (c *recent) read(l *lookback.Look, filters []orca.FilterValue, before orca.
 		}
 	}
 	return s, floor == orca.Interval{} || walk.Begins() > floor.To
+}
+
+// nothing takes note that the ledger had nothing at all for a look of the run at a position.
+func (c *recent) nothing(l *lookback.Look, filters []orca.FilterValue, at orca.Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.tracks[l.Of]
+	key, ok := keyOf(filters, l.Fields)
+	if t == nil || !ok || t.fields != len(l.Fields) || t.late >= at {
+		return
+	}
+	g := t.group(key)
+	if len(g.windows) == 0 {
+		c.grow(t, trackOverhead)
+	}
+	// What is above the floor is here, and the ledger has looked below it.
+	if l.Begins() == orca.MinTime && l.Ends().Compare(g.floor) >= 0 {
+		g.floor = orca.Interval{}
+	}
 }
 
 // keyOf returns the group of windows that have the values of some filters.

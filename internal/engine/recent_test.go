@@ -19,7 +19,7 @@ func TestRecentKnowsNothingThatIsNotSo(t *testing.T) {
 	known := 0
 	rapid.Check(t, func(t *rapid.T) {
 		h := newRecentHistory(t)
-		t.Repeat(map[string]func(*rapid.T){"accept": h.accept, "settle": h.settle, "look": func(t *rapid.T) { known += h.look(t) }})
+		t.Repeat(map[string]func(*rapid.T){"accept": h.accept, "settle": h.settle, "look": func(t *rapid.T) { known += h.look(t) }, "hear": h.hear})
 	})
 	if known == 0 {
 		t.Error("memory never knew anything")
@@ -35,6 +35,16 @@ type recentHistory struct {
 	runs   []recentWindow
 	groups []string
 	begun  int // runs that were there before
+	// found are what reads of the ledger have found, which nobody has heard of yet.
+	found []func()
+}
+
+// hear tells memory what a read of the ledger has found, at any time after it.
+func (h *recentHistory) hear(*rapid.T) {
+	if len(h.found) > 0 {
+		h.found[0]()
+		h.found = h.found[1:]
+	}
 }
 
 func newRecentHistory(t *rapid.T) *recentHistory {
@@ -52,7 +62,7 @@ func newRecentHistory(t *rapid.T) *recentHistory {
 		w := &h.runs[len(h.runs)-1]
 		w.run.Kind = orca.Succeeded
 		newest := map[orca.WindowTypeID]orca.Interval{h.typ.ID: max3(w.run.Interval(), h.recent.newest[h.typ.ID])}
-		h.recent.begin(newest)
+		h.recent.begin(orca.Position(len(h.runs)), newest)
 	}
 	h.begun = len(h.runs)
 	return h
@@ -127,6 +137,9 @@ func (h *recentHistory) look(t *rapid.T) int {
 	got, known := h.recent.read(&l, assetIs(group), before, false, true)
 	if !known {
 		h.recent.track(&h.of, &l)
+		if !h.anything(&l, group, before) {
+			h.found = append(h.found, func() { h.recent.nothing(&l, assetIs(group), before) })
+		}
 		return 0
 	}
 	want := h.walk(&l, group, before)
@@ -139,6 +152,17 @@ func (h *recentHistory) look(t *rapid.T) int {
 		}
 	}
 	return 1
+}
+
+// anything reports whether the ledger has a run for a look.
+func (h *recentHistory) anything(l *lookback.Look, group string, before orca.Position) bool {
+	for i, w := range h.runs {
+		if h.groups[i] == group && w.run.Position < before && w.run.Kind != orca.Cancelled &&
+			w.run.Interval().Compare(l.Ends()) <= 0 && w.run.To >= l.Begins() {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *recentHistory) walk(l *lookback.Look, group string, before orca.Position) [2]any {

@@ -21,37 +21,50 @@ type Look struct {
 	Fields []string
 }
 
-// Back reports whether an algorithm looks back at all, given the definitions of its dependencies in their order.
-func Back(a *orca.Algorithm, dependencies []*orca.Algorithm) bool {
-	if !a.Self.Range.IsZero() {
-		return true
-	}
-	for i, d := range dependencies {
-		if d.WindowType.ID != a.WindowType.ID || !a.Dependencies[i].Lookback.Range.IsZero() {
-			return true
-		}
-	}
-	return false
+// Direction is where an algorithm looks back at, whatever the window.
+type Direction struct {
+	dependency int
+	of         orca.AlgorithmID
+	own        bool // of the algorithm's own window type
+	lookback   orca.Lookback
+	fields     []string
 }
 
-// Looks returns where the node of an algorithm looks back at for window w, given the definitions of its dependencies in
-// their order. What holds nothing is left out.
-func Looks(a *orca.Algorithm, dependencies []*orca.Algorithm, w orca.Window) []Look {
-	var looks []Look
+// Directions returns where an algorithm looks back at, given the definitions of its dependencies in their order.
+func Directions(a *orca.Algorithm, dependencies []*orca.Algorithm) []Direction {
+	var directions []Direction
 	add := func(dependency int, of *orca.Algorithm, l orca.Lookback) {
-		look := Look{Dependency: dependency, Of: of.ID, Range: Own(l, w)}
-		if of.WindowType.ID != a.WindowType.ID {
-			look.Range = Other(l, w)
-		}
-		if !look.Empty() {
-			look.Fields = Fields(a.WindowType, of.WindowType)
-			looks = append(looks, look)
+		own := of.WindowType.ID == a.WindowType.ID
+		if !own || !l.Range.IsZero() {
+			directions = append(directions, Direction{dependency, of.ID, own, l, Fields(a.WindowType, of.WindowType)})
 		}
 	}
 	for i, d := range dependencies {
 		add(i, d, a.Dependencies[i].Lookback)
 	}
 	add(Self, a, a.Self)
+	return directions
+}
+
+// At returns the look of window w, which may hold nothing.
+func (d *Direction) At(w orca.Window) Look {
+	l := Look{Dependency: d.dependency, Of: d.of, Fields: d.fields}
+	if d.own {
+		l.Range = Own(d.lookback, w)
+	} else {
+		l.Range = Other(d.lookback, w)
+	}
+	return l
+}
+
+// Looks returns where a node of window w looks back at. What holds nothing is left out.
+func Looks(directions []Direction, w orca.Window) []Look {
+	looks := make([]Look, 0, len(directions))
+	for i := range directions {
+		if l := directions[i].At(w); !l.Empty() {
+			looks = append(looks, l)
+		}
+	}
 	return looks
 }
 

@@ -102,5 +102,8 @@ func (r Range) Most() (n uint64, bounded bool) {
 	return r.skip + r.take, true
 }
 
+// Ends returns the last interval, by (to, from), that gives a row.
+func (r Range) Ends() orca.Interval { return orca.Interval{To: r.to, From: r.from} }
+
 // Begins returns when the first window may begin that gives a row.
 func (r Range) Begins() orca.Time { return r.earliest }

@@ -25,9 +25,9 @@ type Plan struct {
 	Nodes []Node
 
 	index       map[orca.AlgorithmID]int
-	definitions []orca.DefinitionHash // by node
-	runtimes    []string              // by node
-	back        []bool                // by node
+	definitions []orca.DefinitionHash  // by node
+	runtimes    []string               // by node
+	back        [][]lookback.Direction // by node
 	content     func() *orca.PlanContent
 	begin       func() *orca.Lot
 }
@@ -46,8 +46,8 @@ type Node struct {
 	Blocked string
 }
 
-// Definitions of the dependencies, in the order of the definition.
-func (n *Node) Definitions() []*orca.Algorithm {
+// definitions of the dependencies, in the order of the definition.
+func (n *Node) definitions() []*orca.Algorithm {
 	list := make([]*orca.Algorithm, len(n.Inputs))
 	for i := range n.Inputs {
 		list[i] = n.Inputs[i].Algorithm
@@ -110,7 +110,10 @@ func (p *Plan) Index(id orca.AlgorithmID) (int, bool) {
 func (p *Plan) Definition(node int) orca.DefinitionHash { return p.definitions[node] }
 
 // LooksBack reports whether a node is handed past results.
-func (p *Plan) LooksBack(node int) bool { return p.back[node] }
+func (p *Plan) LooksBack(node int) bool { return len(p.back[node]) > 0 }
+
+// Looks returns where a node of window w looks back at.
+func (p *Plan) Looks(node int, w orca.Window) []lookback.Look { return lookback.Looks(p.back[node], w) }
 
 // Begin returns the lot of a run that has just begun: it waits for the algorithms that need nothing in the run. It is nil
 // when no node can run.
@@ -264,10 +267,10 @@ func assemble(t orca.WindowTypeID, ordered []orca.Algorithm, foreign map[orca.Al
 		}
 	}
 	p.begin = sync.OnceValue(p.lot)
-	p.back = make([]bool, len(p.Nodes))
+	p.back = make([][]lookback.Direction, len(p.Nodes))
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		p.back[i] = n.Blocked == "" && lookback.Back(&n.Algorithm, n.Definitions())
+		p.back[i] = lookback.Directions(&n.Algorithm, n.definitions())
 	}
 	return p, nil
 }

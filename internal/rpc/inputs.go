@@ -51,8 +51,7 @@ func (r *shownRun) given(node int) (at orca.Position, given, open bool) {
 
 // looks returns where a node looks back at.
 func (r *shownRun) looks(node int) []lookback.Look {
-	n := &r.plan.Nodes[node]
-	return lookback.Looks(&n.Algorithm, n.Definitions(), r.window.Window)
+	return r.plan.Looks(node, r.window.Window)
 }
 
 // input is what a node is given in one place.
