@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
@@ -24,6 +25,10 @@ type Waiting struct {
 	// EmitFirst and EmitLast are the rates of emitting the first and the last tenth of the backlog, 64 at once.
 	EmitFirst float64 `json:"emit_first_tenth"`
 	EmitLast  float64 `json:"emit_last_tenth"`
+	// EmitCPUFirst and EmitCPULast are the core's time on CPUs for one of these emits, in microseconds: what the rates would
+	// say if the machine were the same all the time.
+	EmitCPUFirst float64 `json:"emit_cpu_us_first_tenth"`
+	EmitCPULast  float64 `json:"emit_cpu_us_last_tenth"`
 	// OthersBefore and OthersWith are a closed loop of 16 on another processor, without the backlog and with it.
 	OthersBefore Turn `json:"others_before"`
 	OthersWith   Turn `json:"others_with"`
@@ -105,7 +110,11 @@ func RunWaiting(ctx context.Context, cfg Config, windows int64) (*Report, error)
 
 // start starts a core, and lets the one processor announce itself and go away. The other one stays.
 func (w *waiting) start(ctx context.Context) (err error) {
-	if w.core, err = startCore(ctx, w.Core, w.dir); err != nil {
+	var options []string
+	if w.Profiles != "" {
+		options = append(options, "--pprof")
+	}
+	if w.core, err = startCore(ctx, w.Core, w.dir, options...); err != nil {
 		return err
 	}
 	if err := w.core.serve(ctx, w.Core, w.away.shape, w.away.tally); err != nil {
@@ -135,17 +144,22 @@ func (w *waiting) memory(ctx context.Context) (present, peak float64, err error)
 }
 
 func (w *waiting) othersBefore(ctx context.Context) (err error) {
-	w.result.OthersBefore, err = w.others(ctx)
+	w.result.OthersBefore, err = w.others(ctx, "alone")
 	return err
 }
 
 func (w *waiting) othersWith(ctx context.Context) (err error) {
-	w.result.OthersWith, err = w.others(ctx)
+	w.result.OthersWith, err = w.others(ctx, "beside")
 	return err
 }
 
-func (w *waiting) others(ctx context.Context) (Turn, error) {
-	m, err := measure(ctx, w.core, w.here.tally, w.Warm, w.For, "", w.here.load.closed)
+// others measures the other processor, and writes a profile of that name if any are wanted.
+func (w *waiting) others(ctx context.Context, name string) (Turn, error) {
+	profile := ""
+	if w.Profiles != "" {
+		profile = filepath.Join(w.Profiles, "waiting-"+name+".pprof")
+	}
+	m, err := measure(ctx, w.core, w.here.tally, w.Warm, w.For, profile, w.here.load.closed)
 	if err != nil {
 		return Turn{}, err
 	}
@@ -161,18 +175,31 @@ func (w *waiting) emit(ctx context.Context) (err error) {
 	for tenth := range int64(10) {
 		n := left / (10 - tenth)
 		left -= n
-		begun := now()
-		if err := w.away.load.number(ctx, n); err != nil {
+		if r.EmitLast, r.EmitCPULast, err = w.emitSome(ctx, n); err != nil {
 			return err
 		}
-		r.EmitLast = float64(n) / now().since(begun).Seconds()
 		if tenth == 0 {
-			r.EmitFirst = r.EmitLast
+			r.EmitFirst, r.EmitCPUFirst = r.EmitLast, r.EmitCPULast
 		}
 		fmt.Fprintf(w.Progress, "  %d emitted, the last at %.0f windows/s\n", r.Windows-left, r.EmitLast)
 	}
 	r.BacklogMiB, r.PeakMiB, err = w.memory(ctx)
 	return err
+}
+
+// emitSome emits so many windows, and returns their rate and the core's time on CPUs for each, in microseconds.
+func (w *waiting) emitSome(ctx context.Context, windows int64) (rate, cpu float64, err error) {
+	before, err := w.core.used(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	begun := now()
+	if err := w.away.load.number(ctx, windows); err != nil {
+		return 0, 0, err
+	}
+	took := now().since(begun)
+	after, err := w.core.used(ctx)
+	return ratio(float64(windows), took.Seconds()), ratio(float64((after.cpu - before.cpu).Microseconds()), float64(windows)), err
 }
 
 // restart ends the core and starts it again on the same store. The processor that is here lives on, the core finds it.
@@ -245,10 +272,11 @@ func (t *tally) ends() (first, last instant, out int64) {
 func (w *Waiting) print(out io.Writer) {
 	fmt.Fprintf(out, "\n%d windows wait for a processor that is away\n", w.Windows)
 	fmt.Fprintf(out, "  memory            %.0f MiB idle, %.0f with the backlog, %.0f at most, %.0f after a restart\n", w.IdleMiB, w.BacklogMiB, w.PeakMiB, w.RestartedMiB)
-	fmt.Fprintf(out, "  emitting          %.0f windows/s for the first tenth, %.0f for the last (%.2f)\n", w.EmitFirst, w.EmitLast, ratio(w.EmitLast, w.EmitFirst))
-	fmt.Fprintf(out, "  other processors  %.0f windows/s without it, %.0f with it (%.2f); end to end p99 %.2f and %.2f ms\n",
+	fmt.Fprintf(out, "  emitting          %.0f windows/s for the first tenth, %.0f for the last (%.2f); CPU %.0f and %.0f µs\n",
+		w.EmitFirst, w.EmitLast, ratio(w.EmitLast, w.EmitFirst), w.EmitCPUFirst, w.EmitCPULast)
+	fmt.Fprintf(out, "  other processors  %.0f windows/s without it, %.0f with it (%.2f); end to end p99 %.2f and %.2f ms, CPU %.0f and %.0f µs\n",
 		w.OthersBefore.WindowsPerSecond, w.OthersWith.WindowsPerSecond, ratio(w.OthersWith.WindowsPerSecond, w.OthersBefore.WindowsPerSecond),
-		w.OthersBefore.EndP99, w.OthersWith.EndP99)
+		w.OthersBefore.EndP99, w.OthersWith.EndP99, w.OthersBefore.CPUPerWindow, w.OthersWith.CPUPerWindow)
 	fmt.Fprintf(out, "  restart           ready after %.0f ms\n", w.Ready)
 	fmt.Fprintf(out, "  return            first result after %.0f ms; at most %d places out of order; %.0f windows/s\n", w.FirstWork, w.OutOfPlace, w.Drained)
 	fmt.Fprintf(out, "  lost %d, duplicated %d\n", w.Lost, w.Duplicated)
