@@ -136,7 +136,7 @@ func (s *Store) Close() error {
 func (s *Store) release() error {
 	var errs []error
 	if s.readers != nil {
-		errs = append(errs, s.readers.Close())
+		errs = append(errs, closeReaders(s.readers))
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
@@ -148,6 +148,27 @@ func (s *Store) release() error {
 		return fmt.Errorf("close store %s: %w", s.path, err)
 	}
 	return nil
+}
+
+// closePatience bounds the wait for reads that were cut off.
+const closePatience = 10 * time.Second
+
+// closeReaders closes connections and waits for those in use: reads that were cut off give theirs back a moment later,
+// and until then the file is locked to whoever opens it next.
+func closeReaders(db *sql.DB) error {
+	err := db.Close()
+	patience := time.NewTimer(closePatience)
+	defer patience.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for db.Stats().OpenConnections > 0 {
+		select {
+		case <-again.C:
+		case <-patience.C:
+			return errors.Join(err, fmt.Errorf("%d reads do not end", db.Stats().OpenConnections))
+		}
+	}
+	return err
 }
 
 // Tag returns the short random name of this ledger, made when it was created.
