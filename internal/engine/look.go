@@ -84,9 +84,7 @@ func (e *Engine) recall(r *run, i int) (open outcomeKey, known bool) {
 		s, ok := e.recent.read(l, r.filters, r.position, e.cfg.Available, false)
 		switch {
 		case !ok:
-			for k := range places {
-				e.recent.track(r.plan.Nodes[i].Definition(places[k].Dependency), &places[k])
-			}
+			e.recent.watch(r.plan)
 			return outcomeKey{}, false
 		case s.open != nil:
 			return outcomeKey{Position: s.open.Position, Algorithm: l.Of}, true

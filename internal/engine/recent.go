@@ -8,10 +8,11 @@ import (
 
 	"github.com/orca-telemetry/orca/internal/lookback"
 	"github.com/orca-telemetry/orca/internal/orca"
+	"github.com/orca-telemetry/orca/internal/plan"
 )
 
 // recent keeps the newest past of the algorithms that somebody looks back at, so that most lookbacks need no read. It
-// holds what was accepted since an algorithm was first looked back at, and never more than the ledger could say:
+// holds what was accepted since a plan that looks back was first followed, and never more than the ledger could say:
 //
 //	(to, from) of windows   ········ floor ············· newest
 //	                        the ledger    | all of them here
@@ -29,6 +30,7 @@ type recent struct {
 	newest map[orca.WindowTypeID]orca.Interval
 	// doubtful is the highest one of a commit whose end was not seen.
 	doubtful map[orca.WindowTypeID]orca.Interval
+	plans    map[*plan.Plan]bool // that are followed
 	// told is the newest run that it was told of.
 	told  orca.Position
 	size  int64 // bytes, about
@@ -78,7 +80,7 @@ type recentWindow struct {
 
 func newRecent(limit int64) recent {
 	return recent{
-		tracks: map[orca.AlgorithmID]*track{}, byType: map[orca.WindowTypeID][]*track{},
+		plans: map[*plan.Plan]bool{}, tracks: map[orca.AlgorithmID]*track{}, byType: map[orca.WindowTypeID][]*track{},
 		newest: map[orca.WindowTypeID]orca.Interval{}, doubtful: map[orca.WindowTypeID]orca.Interval{}, limit: limit, spare: spareWindows,
 	}
 }
@@ -100,6 +102,7 @@ func (c *recent) accept(x *emit, doubt bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := w.Interval()
+	c.follow(x.plan) // before the window counts: what looks back at its own type then knows all of it
 	c.told = max(c.told, x.accepted.Position)
 	if at.Compare(c.newest[w.Type]) > 0 {
 		c.newest[w.Type] = at
@@ -257,14 +260,40 @@ func filterKey(filters []orca.FilterValue) string {
 	return b.String()
 }
 
-// track begins to follow an algorithm, from the next window on.
-func (c *recent) track(of *orca.Algorithm, l *lookback.Look) {
-	keep := mostWindows
-	if n, bounded := l.Most(); bounded && n < uint64(mostWindows-c.spare) {
+// maxPlans bounds the plans that are known.
+const maxPlans = 1024
+
+// watch follows a plan, of a run that was accepted before. Only the loop calls it.
+func (c *recent) watch(p *plan.Plan) {
+	if !c.plans[p] {
+		c.mu.Lock()
+		c.follow(p)
+		c.mu.Unlock()
+	}
+}
+
+// follow begins to follow what the nodes of a plan look back at, from the next window on. The lock is held.
+func (c *recent) follow(p *plan.Plan) {
+	if c.plans[p] {
+		return
+	}
+	if len(c.plans) >= maxPlans {
+		clear(c.plans)
+	}
+	c.plans[p] = true
+	for i := range p.Nodes {
+		for _, d := range p.Directions(i) {
+			c.track(&d)
+		}
+	}
+}
+
+// track begins to follow one algorithm. The lock is held.
+func (c *recent) track(d *lookback.Direction) {
+	keep, of := mostWindows, d.Of()
+	if n, bounded := d.Most(); bounded && n < uint64(mostWindows-c.spare) {
 		keep = int(n) + c.spare
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	t := c.tracks[of.ID]
 	if t == nil {
 		t = &track{of: of.ID, typ: of.WindowType.ID, base: c.newest[of.WindowType.ID], late: c.told, raised: c.doubtful[of.WindowType.ID],

@@ -127,16 +127,21 @@ func (h *recentHistory) look(t *rapid.T) int {
 		}
 		return orca.Extent{Span: uint64(rapid.IntRange(0, 20).Draw(t, name))}
 	}
-	l := lookback.Look{Of: h.of.ID, Fields: []string{"asset"},
-		Range: lookback.Other(orca.Lookback{Range: extent("range"), Gap: extent("gap")}, w)}
+	looker := orca.Algorithm{ID: idOf("B"), WindowType: orca.WindowType{Fields: h.typ.Fields}}
 	if rapid.Bool().Draw(t, "own") {
-		l.Range = lookback.Own(orca.Lookback{Range: orca.Extent{Count: 2}, Gap: extent("gap")}, w)
+		looker.WindowType.ID = h.typ.ID
 	}
+	looker.Dependencies = []orca.Dependency{{On: h.of.ID, Lookback: orca.Lookback{Range: extent("range"), Gap: extent("gap")}}}
+	directions := lookback.Directions(&looker, []*orca.Algorithm{&h.of})
+	if len(directions) == 0 {
+		return 0
+	}
+	l := directions[0].At(w)
 	group := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "asset")
 	before := orca.Position(rapid.IntRange(1, len(h.runs)+1).Draw(t, "before"))
 	got, known := h.recent.read(&l, assetIs(group), before, false, true)
 	if !known {
-		h.recent.track(&h.of, &l)
+		h.recent.track(&directions[0])
 		if !h.anything(&l, group, before) {
 			h.found = append(h.found, func() { h.recent.nothing(&l, assetIs(group), before) })
 		}

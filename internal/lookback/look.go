@@ -24,7 +24,7 @@ type Look struct {
 // Direction is where an algorithm looks back at, whatever the window.
 type Direction struct {
 	dependency int
-	of         orca.AlgorithmID
+	of         *orca.Algorithm
 	own        bool // of the algorithm's own window type
 	lookback   orca.Lookback
 	fields     []string
@@ -36,7 +36,7 @@ func Directions(a *orca.Algorithm, dependencies []*orca.Algorithm) []Direction {
 	add := func(dependency int, of *orca.Algorithm, l orca.Lookback) {
 		own := of.WindowType.ID == a.WindowType.ID
 		if !own || !l.Range.IsZero() {
-			directions = append(directions, Direction{dependency, of.ID, own, l, Fields(a.WindowType, of.WindowType)})
+			directions = append(directions, Direction{dependency, of, own, l, Fields(a.WindowType, of.WindowType)})
 		}
 	}
 	for i, d := range dependencies {
@@ -46,9 +46,18 @@ func Directions(a *orca.Algorithm, dependencies []*orca.Algorithm) []Direction {
 	return directions
 }
 
+// Of returns the algorithm whose results are looked for.
+func (d *Direction) Of() *orca.Algorithm { return d.of }
+
+// Most returns how many successes are looked at at most, and whether that is bounded.
+func (d *Direction) Most() (n uint64, bounded bool) {
+	l := d.At(orca.Window{From: orca.MaxTime, To: orca.MaxTime})
+	return l.Range.Most()
+}
+
 // At returns the look of window w, which may hold nothing.
 func (d *Direction) At(w orca.Window) Look {
-	l := Look{Dependency: d.dependency, Of: d.of, Fields: d.fields}
+	l := Look{Dependency: d.dependency, Of: d.of.ID, Fields: d.fields}
 	if d.own {
 		l.Range = Own(d.lookback, w)
 	} else {

@@ -55,14 +55,6 @@ func (n *Node) definitions() []*orca.Algorithm {
 	return list
 }
 
-// Definition of a dependency by its place, or of the node's own algorithm below the first.
-func (n *Node) Definition(dependency int) *orca.Algorithm {
-	if dependency < 0 {
-		return &n.Algorithm
-	}
-	return n.Inputs[dependency].Algorithm
-}
-
 // Input is where one dependency's results come from.
 type Input struct {
 	// Node is the dependency's place in this plan, or -1 when another window type triggers it or it is retired.
@@ -111,6 +103,9 @@ func (p *Plan) Definition(node int) orca.DefinitionHash { return p.definitions[n
 
 // LooksBack reports whether a node is handed past results.
 func (p *Plan) LooksBack(node int) bool { return len(p.back[node]) > 0 }
+
+// Directions returns where a node looks back at, whatever the window.
+func (p *Plan) Directions(node int) []lookback.Direction { return p.back[node] }
 
 // Looks returns where a node of window w looks back at.
 func (p *Plan) Looks(node int, w orca.Window) []lookback.Look { return lookback.Looks(p.back[node], w) }
