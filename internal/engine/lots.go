@@ -178,6 +178,7 @@ func (e *Engine) drained(l *load) {
 			if from.left = from.newest > l.newest; !from.left {
 				e.stats.parked.Add(-from.runs) // none, unless rows have ended unseen
 				delete(e.parking.lots, s.Lot.Hash)
+				e.parking.expecting = e.parking.expecting && len(e.parking.lots)+e.parking.asked > 0
 				e.publish()
 			}
 		}

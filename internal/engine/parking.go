@@ -40,6 +40,8 @@ type parking struct {
 	// which is at most once at a time.
 	expecting, waking bool
 	settled           []outcomeKey
+	// asked is how many parkings the ledger has not answered.
+	asked int
 	// late are ends of runs and parkings that wait for the end of a load, which may bring these runs as they were before.
 	late []func()
 }
@@ -95,6 +97,7 @@ func (e *Engine) park(r *run) {
 		return
 	}
 	r.parking = true
+	e.parking.asked++
 	e.parking.expecting = e.parking.expecting || len(expects) > 0
 	e.cfg.Ledger.Park(orca.Parking{Position: r.position, Lot: l, Expects: expects, Tries: r.tries()}, func(parked bool, err error) {
 		e.inbox.post(func() { e.parkingEnded(r, l, parked, err) })
@@ -239,6 +242,7 @@ func (e *Engine) parked(r *run, in *orca.Lot, parked bool) {
 		return
 	}
 	r.parking = false
+	e.parking.asked--
 	if !parked || !r.quiet() || e.active[r.position] != r {
 		e.resume(r)
 		return
