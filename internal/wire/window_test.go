@@ -210,7 +210,7 @@ func TestEncodingDoesNotDependOnTheSender(t *testing.T) {
 	})
 }
 
-// equal is the matching of SEMANTICS, written down a second time: same kind and same value, numbers as float64 with
+// equal is the matching of filter values, written down a second time: same kind and same value, numbers as float64 with
 // −0 = 0 and NaN = NaN, lists and structs deeply, null equals null.
 func equal(a, b *structpb.Value) bool {
 	switch ka := a.GetKind().(type) {
