@@ -47,7 +47,8 @@ func (h *history) compare(runs []*pb.GetWindowResponse, boundary int64) (inputs 
 				may[key] = map[string]bool{}
 			}
 			may[key][text] = true
-			if r.Outcomes[id].Kind != orca.Cancelled && !h.given[key][text] {
+			_, imposed := r.Imposed[id]
+			if !imposed && !h.given[key][text] {
 				h.t.Errorf("run %d: %v was never given\n%swhat it was given for this window:\n%s", run.GetRun().GetPosition(), id, text, alternatives(h.given[key]))
 			}
 		}

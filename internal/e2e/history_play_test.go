@@ -98,7 +98,12 @@ func (h *history) execute(id orca.AlgorithmID, t orca.ResultType) func(context.C
 		}
 		h.given[key][text] = true
 		breaks := h.breaks > 0 && h.random.IntN(h.breaks) == 0
-		h.broke[key] = h.broke[key] || breaks
+		if breaks { // and with it all that was asked for and has no result yet
+			for _, with := range req.GetAlgorithmExecutions() {
+				a := with.GetAlgorithm()
+				h.broke[execKey{key.origin, orca.AlgorithmID{Processor: id.Processor, Name: a.GetName(), Version: a.GetVersion()}}] = true
+			}
+		}
 		takes := time.Duration(h.random.Int64N(int64(h.execution) + 1))
 		h.mu.Unlock()
 		if !pause(ctx, takes) {
