@@ -90,12 +90,8 @@ func viewInput(in *pb.Input, of *pb.Window) inputView {
 		v.Awaited = &awaitedView{in.GetAwaitedWindowId(), at}
 	}
 	v.other = v.WindowType != typeView{of.GetWindowTypeName(), of.GetWindowTypeVersion()}
-	end := of.GetTimeFrom() // from where lookbacks are counted
-	if v.other {
-		end = of.GetTimeTo()
-	}
 	for _, r := range in.GetRows() {
-		v.Rows = append(v.Rows, viewRow(r, end))
+		v.Rows = append(v.Rows, viewRow(r, of.GetTimeTo()))
 	}
 	return v
 }
@@ -163,7 +159,7 @@ func (in inputView) ofText() string {
 	return in.Of.String()
 }
 
-// ageText is how long before this window began, or ended, that of the row ended. It is negative for one that overlaps.
+// ageText is how long before the end of this window that of the row ended.
 func (r rowView) ageText() string {
 	if r.Age == nil {
 		return "current"

@@ -34,8 +34,7 @@ func (s *shell) window() *cobra.Command {
 			"before their dependents. An outcome is stale when its algorithm would be given other past results now, because\n" +
 			"windows came late or ran again; \"orca reprocess\" makes it anew. Tables shorten long results; --json has them whole.\n\n" +
 			"--inputs also shows which rows each algorithm was given: of each of its dependencies, and of its own past. AGE is\n" +
-			"the time from the end of the row's window to the beginning of this one, or to its end where the row is of another\n" +
-			"window type; it is negative for a window that overlaps this one.",
+			"the time from the end of the row's window to the end of this one.",
 		Example: "  orca window 01JQ8Z6W2M\n  orca window 01JQ8Z6W2M --inputs\n  orca window 01JQ8Z6W2M --revision 1 --json",
 		Args:    oneArgument("the ID of one window", "orca windows"),
 		RunE: func(c *cobra.Command, args []string) error {
