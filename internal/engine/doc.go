@@ -5,10 +5,11 @@
 // the requests of the fleet, timers) posts a function to its inbox and never waits for it. The loop itself never waits
 // either: ledger and fleet take what it gives them at once and answer through the inbox.
 //
-// Four state machines make it up, each on a page of its own:
+// Five state machines make it up, each on a page of its own:
 //
 //   - admission.go: a run is a row in the ledger, then active. Always those of the lowest positions are active.
 //   - parking.go: a run that waits for absent processors alone is a row again when there is no room for others.
+//   - look.go: a node whose algorithm looks back is submitted once its rows are settled.
 //   - run.go: a node of an active run waits, is with the fleet, is settling, is settled.
 //   - settle.go: outcomes of a run go to the ledger one settlement after the other, the last of them with the end of
 //     the run.

@@ -6,7 +6,8 @@ import "sync"
 //
 // It has no bound of its own, because posting must never block the ledger's writer. What is in it is bounded by its
 // sources: unanswered emits, one answer per settlement and one load under way, and per node of an active run one
-// result, end or timer, results within MaxUnsettledBytes.
+// result, end, look or timer, results within MaxUnsettledBytes; one parking per active run, one waking, and one notice
+// that the fleet has changed.
 type inbox struct {
 	wake chan struct{} // holds a token while posted is not empty
 
