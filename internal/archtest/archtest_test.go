@@ -50,7 +50,7 @@ var table = []row{
 	{internal + "cli", "the verbs of the command", []string{internal + "app", "bench", internal + "config", internal + "demo", "contract/go"}},
 	{internal + "orcatest", "for tests: a core in the process, scripted processors", []string{internal + "app", internal + "config", "contract/go"}},
 	{internal + "lookbackmodel", "for tests: what every algorithm of a sequence of runs is handed, worked out slowly", []string{internal + "orca"}},
-	{internal + "torture", "for tests: real processes under faults, and a checker of what came of it", []string{"contract/go", "sdk/go"}},
+	{internal + "torture", "for tests: real processes under faults, and a checker of what came of it", []string{internal + "lookbackmodel", internal + "orca", "contract/go", "sdk/go"}},
 	{internal + "e2e", "tests that drive the built binary", nil},
 	{internal + "archtest", "this rule, and that documented behaviour names its tests", nil},
 	{"sdk/go", "the public Go SDK", []string{"contract/go"}},

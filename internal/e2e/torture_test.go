@@ -18,7 +18,7 @@ import (
 // `make torture` does the same for as long as asked.
 func TestTorture(t *testing.T) {
 	t.Parallel()
-	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("ORCA_TORTURE_FOR"), "40s"))
+	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("ORCA_TORTURE_FOR"), "35s"))
 	if err != nil {
 		t.Fatalf("ORCA_TORTURE_FOR: %v", err)
 	}
@@ -28,13 +28,19 @@ func TestTorture(t *testing.T) {
 			t.Fatalf("ORCA_TORTURE_SEED: %v", err)
 		}
 	}
+	kills := 0
+	if text := os.Getenv("ORCA_TORTURE_KILLS"); text != "" {
+		if kills, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("ORCA_TORTURE_KILLS: %v", err)
+		}
+	}
 	t.Logf("%v of torture, seed %d", lasts, seed)
 	processor := filepath.Join(t.TempDir(), "processor")
 	if out, err := exec.Command("go", "build", "-o", processor, "github.com/orca-telemetry/orca/internal/torture/processor").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	record, err := torture.Run(t.Context(), torture.Config{
-		Core: binary, Processor: processor, Dir: folder(t), For: lasts, Seed: seed,
+		Core: binary, Processor: processor, Dir: folder(t), For: lasts, Seed: seed, Kills: kills,
 	})
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)

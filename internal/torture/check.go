@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
+
+	"github.com/orca-telemetry/orca/internal/lookbackmodel"
 )
 
 // Check returns everything that a session shows to be wrong, each in a sentence, in an order that depends on the record
@@ -14,8 +15,8 @@ func Check(r *Record) []string {
 	e := gather(r)
 	var defects []string
 	for _, rule := range []func(*evidence) []string{
-		answeredIsThere, emittedOnce, positionsInOrder, finishedAsExpected, oneOutcome, neverChanged,
-		executedWhatIsStored, settledNeverAgain, dependenciesFirst, resultsComeFromSomewhere, stoppedInOrder,
+		answeredIsThere, emittedOnce, rerunAsAsked, positionsInOrder, finishedAsExpected, oneOutcome, neverChanged,
+		executedAsItMay, resultsComeFromSomewhere, stoppedInOrder, nothingLeaked,
 	} {
 		defects = append(defects, rule(e)...)
 	}
@@ -28,8 +29,11 @@ type evidence struct {
 	byID     map[string]*Window
 	byOrigin map[string][]*Window
 	emits    map[string][]Emit // by origin
+	reruns   map[string][]Ask  // retries and reprocesses, by window and in the order in which they were sent
 	executed map[workKey][]Execution
-	downs    map[string][]Fault // what ended processes, by unit and in order
+	downs    map[string][]Fault           // what ended processes, by unit and in order
+	model    map[int64]*lookbackmodel.Run // by position
+	known    map[nodeKey]Instant          // see knownSettled
 }
 
 // workKey is an algorithm of the window with an origin.
@@ -41,7 +45,7 @@ type workKey struct {
 func gather(r *Record) *evidence {
 	e := &evidence{
 		Record: r, byID: map[string]*Window{}, byOrigin: map[string][]*Window{}, emits: map[string][]Emit{},
-		executed: map[workKey][]Execution{}, downs: map[string][]Fault{},
+		reruns: map[string][]Ask{}, executed: map[workKey][]Execution{}, downs: map[string][]Fault{}, model: modelled(r),
 	}
 	for i := range r.Windows {
 		w := &r.Windows[i]
@@ -50,6 +54,11 @@ func gather(r *Record) *evidence {
 	}
 	for _, x := range r.Emits {
 		e.emits[x.Origin] = append(e.emits[x.Origin], x)
+	}
+	for _, a := range slices.SortedFunc(slices.Values(r.Asks), func(a, b Ask) int { return cmp.Compare(a.Begun, b.Begun) }) {
+		if a.Verb != Cancel {
+			e.reruns[a.WindowID] = append(e.reruns[a.WindowID], a)
+		}
 	}
 	for _, x := range r.Executions {
 		k := workKey{x.Origin, x.Algorithm}
@@ -60,7 +69,28 @@ func gather(r *Record) *evidence {
 			e.downs[f.Target] = append(e.downs[f.Target], f)
 		}
 	}
+	e.known = e.knownSettled()
 	return e
+}
+
+// runs are all runs of the ledger with their windows.
+func (e *evidence) runs(yield func(*Window, *LedgerRun) bool) {
+	for i := range e.Windows {
+		w := &e.Windows[i]
+		for k := range w.Runs {
+			if !yield(w, &w.Runs[k]) {
+				return
+			}
+		}
+	}
+}
+
+// run returns a run of a window, or nil.
+func (w *Window) run(revision int) *LedgerRun {
+	if w == nil || revision < 1 || revision > len(w.Runs) {
+		return nil
+	}
+	return &w.Runs[revision-1]
 }
 
 // answeredIsThere: what was answered is in the ledger, from then on, and as it was emitted.
@@ -122,10 +152,12 @@ func positionsInOrder(e *evidence) (defects []string) {
 	var spans []span
 	for i := range e.Windows {
 		w := &e.Windows[i]
-		if other, ok := taken[w.Position]; ok {
-			defects = append(defects, fmt.Sprintf("windows %s and %s have the same position %d", other, w.ID, w.Position))
+		for _, run := range w.Runs {
+			if other, ok := taken[run.Position]; ok {
+				defects = append(defects, fmt.Sprintf("runs of the windows %s and %s have the same position %d", other, w.ID, run.Position))
+			}
+			taken[run.Position] = w.ID
 		}
-		taken[w.Position] = w.ID
 		s := span{window: w, begun: Instant(1<<63 - 1), answered: Instant(1<<63 - 1)}
 		for _, x := range e.emits[w.Origin] {
 			s.begun = min(s.begun, x.Begun)
@@ -137,37 +169,67 @@ func positionsInOrder(e *evidence) (defects []string) {
 	}
 	byBegin := slices.SortedFunc(slices.Values(spans), func(a, b span) int { return cmp.Compare(a.begun, b.begun) })
 	byAnswer := slices.SortedFunc(slices.Values(spans), func(a, b span) int { return cmp.Compare(a.answered, b.answered) })
-	highest := span{window: &Window{}}
+	highest := span{window: &Window{Runs: []LedgerRun{{}}}}
 	for _, s := range byBegin {
 		for ; byAnswer[0].answered < s.begun; byAnswer = byAnswer[1:] { // it ends at s at the latest
-			if byAnswer[0].window.Position > highest.window.Position {
+			if byAnswer[0].window.Runs[0].Position > highest.window.Runs[0].Position {
 				highest = byAnswer[0]
 			}
 		}
-		if s.window.Position < highest.window.Position {
+		if s.window.Runs[0].Position < highest.window.Runs[0].Position {
 			defects = append(defects, fmt.Sprintf("%s was answered before %s was emitted, and has the higher position: %d and %d",
-				highest.window.Origin, s.window.Origin, highest.window.Position, s.window.Position))
+				highest.window.Origin, s.window.Origin, highest.window.Runs[0].Position, s.window.Runs[0].Position))
 		}
 	}
 	return defects
 }
 
-// finishedAsExpected: every run is finished, and has the outcomes and values that follow from its window.
-func finishedAsExpected(e *evidence) (defects []string) {
-	for _, w := range e.Windows {
-		expected := Expect(w.N)
-		if want := stateOf(expected); w.State != want || w.Revision != 1 {
-			defects = append(defects, fmt.Sprintf("run %d of window %s (%s) is %s, want run 1 and %s", w.Revision, w.ID, w.Origin, w.State, want))
+// rerunAsAsked: a window has no run that nobody asked for, and each that was answered is there as it was answered. What
+// a cancel was answered with is how its run ended.
+func rerunAsAsked(e *evidence) (defects []string) {
+	for w, run := range e.runs {
+		asked := slices.ContainsFunc(e.reruns[w.ID], func(a Ask) bool {
+			return a.Verb == run.Kind && (a.Position == run.Position || a.Err != "")
+		})
+		if run.Revision > 1 && !asked || run.Revision == 1 && run.Kind != "" {
+			defects = append(defects, fmt.Sprintf("run %d of window %s (%s) is a %s that nobody asked for", run.Revision, w.ID, w.Origin, run.Kind))
 		}
-		for id := range w.Nodes {
-			if _, ok := expected[id]; !ok {
+	}
+	for _, w := range e.Windows {
+		if n := len(e.reruns[w.ID]); len(w.Runs) > n+1 {
+			defects = append(defects, fmt.Sprintf("window %s (%s) has %d runs, and was asked for %d more than the first", w.ID, w.Origin, len(w.Runs), n))
+		}
+	}
+	for _, a := range e.Asks {
+		run := e.byID[a.WindowID].run(a.Revision)
+		switch {
+		case a.Err != "":
+		case run == nil || run.Position != a.Position:
+			defects = append(defects, fmt.Sprintf("the %s of window %s was answered with run %d at position %d, which is not there", a.Verb, a.WindowID, a.Revision, a.Position))
+		case a.Verb == Cancel && a.State != RunOpen && a.State != run.State:
+			defects = append(defects, fmt.Sprintf("the cancel of window %s was answered with a run that is %s, and it is %s", a.WindowID, a.State, run.State))
+		}
+	}
+	return defects
+}
+
+// finishedAsExpected: every run is finished, and has the outcomes and values that follow from the order of the runs.
+func finishedAsExpected(e *evidence) (defects []string) {
+	for w, run := range e.runs {
+		model := e.model[run.Position]
+		if want := stateOf(model); run.State != want {
+			defects = append(defects, fmt.Sprintf("run %d of window %s (%s) is %s, want %s", run.Revision, w.ID, w.Origin, run.State, want))
+		}
+		for id := range run.Nodes {
+			if _, ok := model.Outcomes[nameOf(id)]; !ok {
 				defects = append(defects, fmt.Sprintf("%v ran for window %s (%s), and is of another type", id, w.ID, w.Origin))
 			}
 		}
 		for _, a := range Work {
-			want, ok := expected[a.ID]
-			if got := w.Nodes[a.ID]; ok && got.Result != want {
-				defects = append(defects, fmt.Sprintf("%v of window %s (%s) is %v (%s), want %v", a.ID, w.ID, w.Origin, got.Result, got.Reason, want))
+			o, ok := model.Outcomes[nameOf(a.ID)]
+			want := resultOf(o)
+			if got := run.Nodes[a.ID]; ok && got.Result != want {
+				defects = append(defects, fmt.Sprintf("%v in run %d of window %s (%s) is %v (%s), want %v", a.ID, run.Revision, w.ID, w.Origin, got.Result, got.Reason, want))
 			}
 		}
 	}
@@ -176,22 +238,32 @@ func finishedAsExpected(e *evidence) (defects []string) {
 
 // oneOutcome: each algorithm has one outcome in a run, whichever way the ledger is read.
 func oneOutcome(e *evidence) (defects []string) {
-	rows := map[nodeKey]int{}
+	type key struct {
+		position  int64
+		algorithm ID
+	}
+	rows := map[key]ResultRow{}
 	for _, row := range e.Results {
-		key := nodeKey{row.WindowID, row.Algorithm}
-		if rows[key]++; rows[key] == 2 {
-			defects = append(defects, fmt.Sprintf("%v of window %s has two outcomes", row.Algorithm, row.WindowID))
+		k := key{row.Position, row.Algorithm}
+		if _, twice := rows[k]; twice {
+			defects = append(defects, fmt.Sprintf("%v of window %s has two outcomes at position %d", row.Algorithm, row.WindowID, row.Position))
 		}
-		w := e.byID[row.WindowID]
-		if w == nil || w.Position != row.Position || w.Nodes[row.Algorithm] != row.Settled {
-			defects = append(defects, fmt.Sprintf("the result of %v of window %s at position %d is not what its run says: %v", row.Algorithm, row.WindowID, row.Position, row.Settled))
+		rows[k] = row
+	}
+	for w, run := range e.runs {
+		for _, a := range Work {
+			node, has := run.Nodes[a.ID]
+			row, listed := rows[key{run.Position, a.ID}]
+			delete(rows, key{run.Position, a.ID})
+			if has != listed || row.Settled != node || has && row.WindowID != w.ID {
+				defects = append(defects, fmt.Sprintf("%v in run %d of window %s (%s) is %v, and among the results of the algorithm %v",
+					a.ID, run.Revision, w.ID, w.Origin, node, row))
+			}
 		}
 	}
-	for _, w := range e.Windows {
-		for _, a := range Work {
-			if _, ok := w.Nodes[a.ID]; ok && rows[nodeKey{w.ID, a.ID}] == 0 {
-				defects = append(defects, fmt.Sprintf("%v of window %s is missing in the results of the algorithm", a.ID, w.ID))
-			}
+	for _, row := range e.Results {
+		if _, left := rows[key{row.Position, row.Algorithm}]; left {
+			defects = append(defects, fmt.Sprintf("the result of %v of window %s at position %d is of no run", row.Algorithm, row.WindowID, row.Position))
 		}
 	}
 	return defects
@@ -201,132 +273,28 @@ func oneOutcome(e *evidence) (defects []string) {
 func neverChanged(e *evidence) (defects []string) {
 	for _, s := range e.Sightings {
 		w := e.byID[s.WindowID]
+		run := w.run(s.Revision)
 		switch {
 		case s.Settled.Outcome == Open:
 			defects = append(defects, fmt.Sprintf("%v of window %s was told as settled and is open", s.Algorithm, s.WindowID))
-		case w == nil:
-			defects = append(defects, fmt.Sprintf("window %s was seen at %v, and the ledger has no such window", s.WindowID, s.Seen))
-		case w.Nodes[s.Algorithm] != s.Settled:
-			defects = append(defects, fmt.Sprintf("%v of window %s (%s) was %v at %v and is %v", s.Algorithm, s.WindowID, w.Origin, s.Settled, s.Seen, w.Nodes[s.Algorithm]))
+		case run == nil:
+			defects = append(defects, fmt.Sprintf("run %d of window %s was seen at %v, and the ledger has no such run", s.Revision, s.WindowID, s.Seen))
+		case run.Nodes[s.Algorithm] != s.Settled:
+			defects = append(defects, fmt.Sprintf("%v in run %d of window %s (%s) was %v at %v and is %v",
+				s.Algorithm, s.Revision, s.WindowID, w.Origin, s.Settled, s.Seen, run.Nodes[s.Algorithm]))
 		}
 	}
 	return defects
-}
-
-// executedWhatIsStored: only windows of the ledger are executed, and only what is not skipped.
-func executedWhatIsStored(e *evidence) (defects []string) {
-	for _, x := range e.Executions {
-		windows := e.byOrigin[x.Origin]
-		switch {
-		case len(windows) == 0:
-			defects = append(defects, fmt.Sprintf("%v was executed for %s, which the ledger does not have", x.Algorithm, x.Origin))
-		case windows[0].N != x.N:
-			defects = append(defects, fmt.Sprintf("%v was executed for %s with number %d, which has number %d", x.Algorithm, x.Origin, x.N, windows[0].N))
-		case windows[0].Nodes[x.Algorithm].Outcome == Skipped:
-			defects = append(defects, fmt.Sprintf("%v was executed for %s, and is skipped", x.Algorithm, x.Origin))
-		}
-	}
-	return defects
-}
-
-// tolerance is how late a request may arrive that was sent in time: long after the longest pause of a processor.
-const tolerance = Instant(10 * time.Second)
-
-// settledNeverAgain: nothing is executed that is known to be settled. A request over a connection that came about
-// later is wrong in any case; over an older one it may have been under way.
-func settledNeverAgain(e *evidence) (defects []string) {
-	known := e.knownSettled()
-	for _, x := range e.Executions {
-		at, ok := known[workKey{x.Origin, x.Algorithm}]
-		if ok && (x.Connected > at || x.Begun > at+tolerance) {
-			defects = append(defects, fmt.Sprintf("%v of %s was known to be settled at %v, and ran again at %v in %s, over a connection of %v",
-				x.Algorithm, x.Origin, at, x.Begun, x.Process, x.Connected))
-		}
-	}
-	return defects
-}
-
-// knownSettled is since when it is known that an outcome is durable: when somebody was first told of it, when a
-// dependent first ran, or when the core that had asked for it was stopped in order.
-func (e *evidence) knownSettled() map[workKey]Instant {
-	known := map[workKey]Instant{}
-	learn := func(k workKey, at Instant) {
-		if before, ok := known[k]; !ok || at < before {
-			known[k] = at
-		}
-	}
-	for _, s := range e.Sightings {
-		if w := e.byID[s.WindowID]; w != nil {
-			learn(workKey{w.Origin, s.Algorithm}, s.Seen)
-		}
-	}
-	for _, x := range e.Executions {
-		a, _ := algorithm(x.Algorithm)
-		for _, id := range a.Needs {
-			learn(workKey{x.Origin, id}, x.Begun)
-		}
-		if at, ok := e.drained(x, a); ok {
-			learn(workKey{x.Origin, x.Algorithm}, at)
-		}
-	}
-	return known
-}
-
-// drained is when the core that had asked for an execution was stopped in order, which waits for all that is under way.
-// It says nothing of one whose processor was killed meanwhile, nor of what broke, since that is tried again.
-func (e *evidence) drained(x Execution, a Algorithm) (at Instant, ok bool) {
-	down := after(e.downs[coreName], x.Connected)
-	if down == nil || down.Action != Stop || down.Code != 0 || x.Begun > down.Done || a.Do(x.N, x.Inputs).Outcome == UnhandledFailed {
-		return 0, false
-	}
-	end := after(e.downs[unitOf(x.Process)], x.Begun)
-	return down.Done, end == nil || end.Action == Stop || end.At > down.Done
-}
-
-// after returns the first of some faults, given in their order, that was not over at a moment.
-func after(faults []Fault, at Instant) *Fault {
-	i, _ := slices.BinarySearchFunc(faults, at, func(f Fault, at Instant) int { return cmp.Compare(f.Done, at) })
-	if i == len(faults) {
-		return nil
-	}
-	return &faults[i]
-}
-
-// dependenciesFirst: an algorithm runs after what it needs has been executed and settled, and is given those results.
-func dependenciesFirst(e *evidence) (defects []string) {
-	for _, x := range e.Executions {
-		a, ok := algorithm(x.Algorithm)
-		if !ok {
-			defects = append(defects, fmt.Sprintf("%v was executed for %s and is unknown", x.Algorithm, x.Origin))
-			continue
-		}
-		if want, _ := values(Expect(x.N), a.Needs); !slices.Equal(x.Inputs, want) {
-			defects = append(defects, fmt.Sprintf("%v of %s was given %v, want %v", a.ID, x.Origin, x.Inputs, want))
-		}
-		for _, id := range a.Needs {
-			if !e.computedBy(workKey{x.Origin, id}, x.Begun) {
-				defects = append(defects, fmt.Sprintf("%v of %s began at %v, before %v had a result", a.ID, x.Origin, x.Begun, id))
-			}
-			if windows := e.byOrigin[x.Origin]; len(windows) > 0 && windows[0].Nodes[id].At > x.Begun {
-				defects = append(defects, fmt.Sprintf("%v of %s began at %v, before %v was settled at %v", a.ID, x.Origin, x.Begun, id, windows[0].Nodes[id].At))
-			}
-		}
-	}
-	return defects
-}
-
-// computedBy reports whether an execution had a result at that moment.
-func (e *evidence) computedBy(k workKey, at Instant) bool {
-	return slices.ContainsFunc(e.executed[k], func(x Execution) bool { return x.Ended != 0 && x.Ended <= at })
 }
 
 // resultsComeFromSomewhere: what has a result of its own was executed before it was settled.
 func resultsComeFromSomewhere(e *evidence) (defects []string) {
-	for _, w := range e.Windows {
+	for w, run := range e.runs {
 		for _, a := range Work {
-			node, ok := w.Nodes[a.ID]
-			if ok && node.Outcome != Skipped && !e.computedBy(workKey{w.Origin, a.ID}, node.At) {
-				defects = append(defects, fmt.Sprintf("%v of window %s (%s) is %v since %v, and no processor had a result by then", a.ID, w.ID, w.Origin, node.Result, node.At))
+			node, ok := run.Nodes[a.ID]
+			if ok && node.Own && node.ProducedAt == run.Position && !e.computed(w, run, a.ID, node.At) {
+				defects = append(defects, fmt.Sprintf("%v in run %d of window %s (%s) is %v since %v, and no processor had a result by then",
+					a.ID, run.Revision, w.ID, w.Origin, node.Result, node.At))
 			}
 		}
 	}
@@ -339,6 +307,14 @@ func stoppedInOrder(e *evidence) (defects []string) {
 		if f.Action == Stop && f.Code != 0 {
 			defects = append(defects, fmt.Sprintf("%s was asked to stop at %v and ended with exit code %d", f.Target, f.At, f.Code))
 		}
+	}
+	return defects
+}
+
+// nothingLeaked: metadata that is not stored is in no file of a store whose runs have all ended.
+func nothingLeaked(e *evidence) (defects []string) {
+	for _, path := range e.Leaks {
+		defects = append(defects, fmt.Sprintf("%s has metadata that is not to be stored", path))
 	}
 	return defects
 }

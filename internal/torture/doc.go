@@ -4,8 +4,8 @@
 // A session writes three journals: what emitters sent and were answered, what processors executed (each process writes
 // its own file, line by line, so that a kill loses nothing), and what the core said of its ledger, during the session
 // and after it. Check is a pure function over them. It knows nothing of the core but what is promised: nothing
-// answered is lost, no algorithm has two outcomes in a run, nothing settled runs again, and every result is what a
-// reference computes from the window alone.
+// answered is lost, no algorithm has two outcomes in a run, nothing settled runs again, nothing is kept that is not to be
+// stored, and every algorithm is given what internal/lookbackmodel makes of the order in which runs were accepted.
 //
 // "Nothing settled runs again" is checked without a tolerance where it matters most. An outcome is known to be durable
 // at the moment when somebody was told of it, or when a dependent of it began. A request that came over a connection

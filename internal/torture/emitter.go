@@ -28,7 +28,7 @@ type emitter struct {
 	// slots bound the windows that are not finished.
 	slots chan struct{}
 	// answered is told of each window that has an id for the first time; whoever is told gives its slot back.
-	answered func(id string)
+	answered func(id string, n int64)
 
 	emits []Emit
 }
@@ -43,11 +43,18 @@ const (
 )
 
 // run emits until the time is over.
-func (e *emitter) run(ctx context.Context, end time.Time) error {
+func (e *emitter) run(ctx context.Context, over <-chan struct{}) error {
 	repeats := map[int64]int64{} // after how many windows to emit which number again
-	for i := int64(0); time.Now().Before(end); i++ {
+	for i := int64(0); ; i++ {
+		select {
+		case <-over:
+			return nil
+		default:
+		}
 		select {
 		case e.slots <- struct{}{}:
+		case <-over:
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -64,7 +71,6 @@ func (e *emitter) run(ctx context.Context, end time.Time) error {
 			}
 		}
 	}
-	return nil
 }
 
 // emit emits the window with number n, until it is answered where that is safe.
@@ -81,7 +87,7 @@ func (e *emitter) emit(ctx context.Context, n int64, first bool) error {
 		case err == nil && x.WindowID == "":
 			return fmt.Errorf("the emit of %s was answered without a window id", x.Origin)
 		case err == nil && first:
-			e.answered(x.WindowID)
+			e.answered(x.WindowID, n)
 			return nil
 		case err == nil:
 			return nil
@@ -111,10 +117,10 @@ func (e *emitter) attempt(ctx context.Context, x *Emit) error {
 }
 
 func (e *emitter) bySDK(ctx context.Context, x *Emit, opts ...orca.EmitOption) error {
-	from, to := interval(x.N)
+	from, to := Interval(x.N)
 	emission, err := e.client.Emit(ctx, orca.Window{
 		Type: orca.WindowType{Name: TypeOf(x.N), Version: Version}, From: from, To: to, Origin: x.Origin,
-		Metadata: map[string]any{"n": x.N},
+		Metadata: Fields(x.N),
 	}, opts...)
 	x.WindowID, x.Triggered = emission.WindowID, emission.Status == orca.ProcessingTriggered
 	return err
@@ -123,11 +129,15 @@ func (e *emitter) bySDK(ctx context.Context, x *Emit, opts ...orca.EmitOption) e
 func (e *emitter) byStub(ctx context.Context, x *Emit) error {
 	ctx, cancel := context.WithTimeout(ctx, barePatience)
 	defer cancel()
-	from, to := interval(x.N)
+	from, to := Interval(x.N)
+	fields, err := structpb.NewStruct(Fields(x.N))
+	if err != nil {
+		return err
+	}
 	var header metadata.MD
 	answer, err := e.bare.EmitWindow(ctx, &pb.Window{
 		TimeFrom: timestamppb.New(from), TimeTo: timestamppb.New(to), WindowTypeName: TypeOf(x.N), WindowTypeVersion: Version,
-		Origin: x.Origin, Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{"n": structpb.NewNumberValue(float64(x.N))}},
+		Origin: x.Origin, Metadata: fields,
 	}, grpc.Header(&header), grpc.WaitForReady(true))
 	if err != nil {
 		return err
@@ -139,8 +149,13 @@ func (e *emitter) byStub(ctx context.Context, x *Emit) error {
 	return nil
 }
 
-// interval is that of the window with number n.
-func interval(n int64) (from, to time.Time) {
+// StoredFields reports whether metadata is that of the stored window with number n, with nothing that is not stored.
+func StoredFields(n int64, metadata map[string]any) bool {
+	return len(metadata) == 2 && metadata[FieldN] == float64(n) && metadata[FieldAsset] == assetOf(n)
+}
+
+// Interval is that of the window with number n.
+func Interval(n int64) (from, to time.Time) {
 	from = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Second)
 	return from, from.Add(time.Second)
 }

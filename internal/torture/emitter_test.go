@@ -26,7 +26,7 @@ func TestEmitterGivesUp(t *testing.T) {
 	t.Cleanup(func() { client.Close() })
 	e := &emitter{
 		kind: Fresh, name: "fresh", client: client, slots: make(chan struct{}, 1),
-		answered: func(id string) { t.Errorf("window %s was answered by nobody", id) },
+		answered: func(id string, _ int64) { t.Errorf("window %s was answered by nobody", id) },
 	}
 	e.slots <- struct{}{}
 	if err := e.emit(t.Context(), 7, true); err != nil {

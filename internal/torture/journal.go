@@ -17,7 +17,7 @@ type Execution struct {
 	Origin    string
 	N         int64
 	Algorithm ID
-	Inputs    []float32
+	Given
 	// Connected is when the processor had accepted the connection that the request came over.
 	Connected Instant
 	Begun     Instant
@@ -30,14 +30,14 @@ func unitOf(journal string) string { return journal[:max(0, strings.LastIndexByt
 
 // line is one line of a journal: the beginning of a call, or its end.
 type line struct {
-	Call      int64     `json:"call"`
-	At        Instant   `json:"at"`
-	End       bool      `json:"end,omitempty"`
-	Origin    string    `json:"origin,omitempty"`
-	N         int64     `json:"n,omitempty"`
-	Algorithm ID        `json:"algorithm,omitzero"`
-	Inputs    []float32 `json:"inputs,omitempty"`
-	Connected Instant   `json:"connected,omitempty"`
+	Call      int64   `json:"call"`
+	At        Instant `json:"at"`
+	End       bool    `json:"end,omitempty"`
+	Origin    string  `json:"origin,omitempty"`
+	N         int64   `json:"n,omitempty"`
+	Algorithm ID      `json:"algorithm,omitzero"`
+	Given
+	Connected Instant `json:"connected,omitempty"`
 }
 
 // Journal is where a processor writes down what it executes. Each line is one write to the file, so that what was
@@ -60,7 +60,7 @@ func NewJournal(path string) (*Journal, error) {
 func (j *Journal) Begin(x Execution) (call int64, err error) {
 	call = j.calls.Add(1)
 	return call, j.write(line{
-		Call: call, At: Now(), Origin: x.Origin, N: x.N, Algorithm: x.Algorithm, Inputs: x.Inputs, Connected: x.Connected,
+		Call: call, At: Now(), Origin: x.Origin, N: x.N, Algorithm: x.Algorithm, Given: x.Given, Connected: x.Connected,
 	})
 }
 
@@ -115,7 +115,7 @@ func readJournal(process string, b []byte) ([]Execution, error) {
 		if !l.End {
 			calls[l.Call] = len(xs)
 			xs = append(xs, Execution{
-				Process: process, Origin: l.Origin, N: l.N, Algorithm: l.Algorithm, Inputs: l.Inputs,
+				Process: process, Origin: l.Origin, N: l.N, Algorithm: l.Algorithm, Given: l.Given,
 				Connected: l.Connected, Begun: l.At,
 			})
 			continue

@@ -20,7 +20,8 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = j.Close() })
-	done := Execution{Origin: "keyed-1", N: 1, Algorithm: ID{Paint, "Coat"}, Inputs: []float32{1 << 23, 0}, Connected: 5}
+	done := Execution{Origin: "keyed-1", N: 1, Algorithm: ID{Paint, "Coat"},
+		Given: Given{Inputs: []float32{1 << 23, 0}, Past: []string{"keyed-1:3f800000", ""}}, Connected: 5}
 	cut := Execution{Origin: "keyed-2", N: 2, Algorithm: ID{Press, "Cut"}, Connected: 6}
 	first, err := j.Begin(done)
 	if err != nil {

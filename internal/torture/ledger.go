@@ -22,7 +22,7 @@ func openWindow(ctx context.Context, console pb.OrcaConsoleClient) (string, erro
 	return "", nil
 }
 
-// readWindows reads every window of the ledger with its newest run.
+// readWindows reads every window of the ledger with all its runs.
 func readWindows(ctx context.Context, console pb.OrcaConsoleClient) ([]Window, error) {
 	var all []Window
 	for token := ""; ; {
@@ -31,11 +31,7 @@ func readWindows(ctx context.Context, console pb.OrcaConsoleClient) ([]Window, e
 			return nil, fmt.Errorf("list windows: %w", err)
 		}
 		for _, info := range page.GetWindows() {
-			answer, err := console.GetWindow(ctx, &pb.GetWindowRequest{Id: info.GetId()})
-			if err != nil {
-				return nil, fmt.Errorf("get window %s: %w", info.GetId(), err)
-			}
-			w, err := windowOf(answer)
+			w, err := readWindow(ctx, console, info)
 			if err != nil {
 				return nil, err
 			}
@@ -47,23 +43,54 @@ func readWindows(ctx context.Context, console pb.OrcaConsoleClient) ([]Window, e
 	}
 }
 
-func windowOf(answer *pb.GetWindowResponse) (Window, error) {
-	stored, run := answer.GetWindow().GetWindow(), answer.GetRun()
-	w := Window{
-		ID: answer.GetWindow().GetId(), Origin: stored.GetOrigin(), Type: stored.GetWindowTypeName(),
-		N: int64(stored.GetMetadata().GetFields()["n"].GetNumberValue()), Position: run.GetPosition(),
-		Revision: int(run.GetRevision()), State: stateNames[run.GetState()], Nodes: map[ID]Settled{},
+func readWindow(ctx context.Context, console pb.OrcaConsoleClient, info *pb.WindowInfo) (w Window, err error) {
+	if w, err = windowOf(info); err != nil {
+		return w, err
 	}
-	if from, to := interval(w.N); !stored.GetTimeFrom().AsTime().Equal(from) || !stored.GetTimeTo().AsTime().Equal(to) {
-		return w, fmt.Errorf("window %s of %s: its times are not those of number %d", w.ID, w.Origin, w.N)
-	}
-	for _, node := range answer.GetNodes() {
-		if _, twice := w.Nodes[idOf(node)]; twice {
-			return w, fmt.Errorf("window %s of %s has %v twice", w.ID, w.Origin, idOf(node))
+	for revision := range info.GetRun().GetRevision() {
+		answer, err := console.GetWindow(ctx, &pb.GetWindowRequest{Id: w.ID, Revision: revision + 1})
+		if err != nil {
+			return w, fmt.Errorf("get run %d of window %s: %w", revision+1, w.ID, err)
 		}
-		w.Nodes[idOf(node)] = settledOf(node)
+		run, err := runOf(answer)
+		if err != nil {
+			return w, fmt.Errorf("window %s of %s: %w", w.ID, w.Origin, err)
+		}
+		w.Runs = append(w.Runs, run)
 	}
 	return w, nil
+}
+
+// windowOf checks that a window is stored as it was emitted, without what is not stored.
+func windowOf(info *pb.WindowInfo) (Window, error) {
+	stored := info.GetWindow()
+	n := int64(stored.GetMetadata().GetFields()[FieldN].GetNumberValue())
+	w := Window{ID: info.GetId(), Origin: stored.GetOrigin(), Type: stored.GetWindowTypeName(), N: n}
+	if from, to := Interval(n); !stored.GetTimeFrom().AsTime().Equal(from) || !stored.GetTimeTo().AsTime().Equal(to) {
+		return w, fmt.Errorf("window %s of %s: its times are not those of number %d", w.ID, w.Origin, n)
+	}
+	if !StoredFields(n, stored.GetMetadata().AsMap()) {
+		return w, fmt.Errorf("window %s of %s: the metadata %v is not that of number %d", w.ID, w.Origin, stored.GetMetadata(), n)
+	}
+	return w, nil
+}
+
+func runOf(answer *pb.GetWindowResponse) (LedgerRun, error) {
+	run := LedgerRun{
+		Position: answer.GetRun().GetPosition(), Revision: int(answer.GetRun().GetRevision()),
+		Kind: verbOf[answer.GetRun().GetKind()], State: stateNames[answer.GetRun().GetState()], Nodes: map[ID]Settled{},
+	}
+	for _, node := range answer.GetNodes() {
+		if _, twice := run.Nodes[idOf(node)]; twice {
+			return run, fmt.Errorf("run %d has %v twice", run.Revision, idOf(node))
+		}
+		run.Nodes[idOf(node)] = settledOf(node)
+	}
+	return run, nil
+}
+
+var verbOf = map[pb.RunKind]Verb{
+	pb.RunKind_RUN_KIND_RETRY: Retry, pb.RunKind_RUN_KIND_REPROCESS: Reprocess,
 }
 
 // readResults reads every outcome of every algorithm.
@@ -95,7 +122,7 @@ func idOf(node *pb.NodeInfo) ID {
 func settledOf(node *pb.NodeInfo) Settled {
 	s := Settled{
 		Result: Result{Outcome: outcomeNames[node.GetOutcome()]}, Reason: node.GetReason(), Attempts: int(node.GetAttempts()),
-		ProducedAt: node.GetProducedAt(),
+		ProducedAt: node.GetProducedAt(), Own: node.GetResult() != nil,
 	}
 	if node.GetSettledAt() != nil {
 		s.At = Instant(node.GetSettledAt().AsTime().UnixNano())

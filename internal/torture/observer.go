@@ -25,16 +25,32 @@ type observer struct {
 	denials   []Denial
 }
 
-// nodeKey is a node of the first run of a window.
+// nodeKey is a node of a run.
 type nodeKey struct {
 	window    string
+	revision  int
 	algorithm ID
 }
 
-// watch returns when the run of a window is finished, or the core denies the window. It tries on while the core is away.
-func (o *observer) watch(ctx context.Context, id string) error {
+// watch returns when a run of a window is finished, or the core denies the window. It tries on while the core is away.
+func (o *observer) watch(ctx context.Context, id string, revision int) error {
+	return o.ask(ctx, id, func() error { return o.stream(ctx, id, revision) })
+}
+
+// newest returns the newest revision of a window.
+func (o *observer) newest(ctx context.Context, id string) (revision int, err error) {
+	err = o.ask(ctx, id, func() error {
+		answer, err := o.console.GetWindow(ctx, &pb.GetWindowRequest{Id: id}, grpc.WaitForReady(true))
+		revision = int(answer.GetRun().GetRevision())
+		return err
+	})
+	return revision, err
+}
+
+// ask asks until there is an answer.
+func (o *observer) ask(ctx context.Context, id string, question func() error) error {
 	for {
-		err := o.stream(ctx, id)
+		err := question()
 		switch {
 		case err == nil:
 			return nil
@@ -70,10 +86,10 @@ func passing(err error) bool {
 // errCut is a stream that ended before the run did.
 var errCut = status.Error(codes.Unavailable, "the stream ended before the run")
 
-func (o *observer) stream(ctx context.Context, id string) error {
+func (o *observer) stream(ctx context.Context, id string, revision int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := o.console.WatchWindow(ctx, &pb.WatchWindowRequest{Id: id}, grpc.WaitForReady(true))
+	stream, err := o.console.WatchWindow(ctx, &pb.WatchWindowRequest{Id: id, Revision: int32(revision)}, grpc.WaitForReady(true))
 	if err != nil {
 		return err
 	}
@@ -88,7 +104,7 @@ func (o *observer) stream(ctx context.Context, id string) error {
 		case event.GetFinished() != nil:
 			return nil
 		}
-		o.saw(seen, id, event.GetNode())
+		o.saw(seen, id, revision, event.GetNode())
 	}
 }
 
@@ -98,13 +114,13 @@ func (o *observer) denied(window string) {
 	o.denials = append(o.denials, Denial{Now(), window})
 }
 
-func (o *observer) saw(seen Instant, window string, node *pb.NodeInfo) {
-	key, settled := nodeKey{window, idOf(node)}, settledOf(node)
+func (o *observer) saw(seen Instant, window string, revision int, node *pb.NodeInfo) {
+	key, settled := nodeKey{window, revision, idOf(node)}, settledOf(node)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.last[key] == settled {
 		return
 	}
 	o.last[key] = settled
-	o.sightings = append(o.sightings, Sighting{seen, window, key.algorithm, settled})
+	o.sightings = append(o.sightings, Sighting{seen, window, revision, key.algorithm, settled})
 }

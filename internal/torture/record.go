@@ -2,6 +2,7 @@ package torture
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,10 +15,14 @@ type Record struct {
 	Sightings []Sighting
 	// Denials are when the core said that there is no such window, of windows that it had answered with.
 	Denials []Denial
+	// Asks are all retries, reprocesses and cancels, in no order.
+	Asks []Ask
 	// Windows are the ledger after everything had finished.
 	Windows []Window
 	// Results are the same ledger, read by algorithm.
 	Results []ResultRow
+	// Leaks are the files of the store that have what is not to be stored, after the core was stopped.
+	Leaks []string
 	// Faults are in the order in which they befell each process.
 	Faults []Fault
 	Took   time.Duration
@@ -60,9 +65,35 @@ const (
 	RunCancelled  RunState = "cancelled"
 )
 
+// Verb is what is asked of a window.
+type Verb string
+
+// The verbs.
+const (
+	Retry     Verb = "retry"
+	Reprocess Verb = "reprocess"
+	Cancel    Verb = "cancel"
+)
+
+// Ask is one request to run a window again, or to cancel its run, as whoever asked saw it.
+type Ask struct {
+	Verb     Verb
+	WindowID string
+	Begun    Instant
+	Ended    Instant
+	// Revision and Position are those of the run that it was answered with; 0 when it was refused or not answered.
+	Revision int
+	Position int64
+	// State is how a cancelled run stood then.
+	State RunState
+	Err   string
+}
+
 // Settled is what the ledger says of a node.
 type Settled struct {
 	Result
+	// Own says that a processor sent it.
+	Own      bool
 	Reason   string
 	Attempts int
 	At       Instant
@@ -74,6 +105,7 @@ type Settled struct {
 type Sighting struct {
 	Seen      Instant // after the answer had arrived
 	WindowID  string
+	Revision  int
 	Algorithm ID
 	Settled   Settled
 }
@@ -84,16 +116,23 @@ type Denial struct {
 	WindowID string
 }
 
-// Window is a window of the ledger with its newest run.
+// Window is a window of the ledger.
 type Window struct {
-	ID       string
-	Origin   string
-	Type     string
-	N        int64
+	ID     string
+	Origin string
+	Type   string
+	N      int64
+	Runs   []LedgerRun // by revision
+}
+
+// LedgerRun is one run of a window.
+type LedgerRun struct {
 	Position int64
 	Revision int
-	State    RunState
-	Nodes    map[ID]Settled
+	// Kind is how it came about; empty for the emit.
+	Kind  Verb
+	State RunState
+	Nodes map[ID]Settled
 }
 
 // ResultRow is one outcome of an algorithm.
@@ -116,12 +155,16 @@ type Fault struct {
 
 // Summary says in a few words what happened.
 func (r *Record) Summary() string {
-	done := map[Action]int{}
-	cores := map[Action]int{}
+	done, cores, asked := map[Action]int{}, map[Action]int{}, map[Verb]int{}
 	for _, f := range r.Faults {
 		done[f.Action]++
 		if f.Target == coreName {
 			cores[f.Action]++
+		}
+	}
+	for _, a := range r.Asks {
+		if a.Err == "" {
+			asked[a.Verb]++
 		}
 	}
 	answered := map[string]bool{}
@@ -130,9 +173,14 @@ func (r *Record) Summary() string {
 			answered[e.Origin] = true
 		}
 	}
-	return fmt.Sprintf("%v: %d emits, %d windows answered, %d in the ledger, %d executions, %d outcomes, %d seen settling; "+
+	rows := 0
+	for _, x := range r.Executions {
+		rows += len(strings.Fields(strings.Join(x.Past, " ")))
+	}
+	return fmt.Sprintf("%v: %d emits, %d windows answered, %d in the ledger, %d retried, %d reprocessed, %d cancelled, "+
+		"%d executions given %d past rows, %d outcomes, %d seen settling; "+
 		"the core was killed %d times, stopped %d, paused %d; processors were killed %d times, stopped %d, paused %d, moved %d",
-		r.Took.Round(time.Second), len(r.Emits), len(answered), len(r.Windows), len(r.Executions), len(r.Results), len(r.Sightings),
-		cores[Kill], cores[Stop], cores[Pause],
+		r.Took.Round(time.Second), len(r.Emits), len(answered), len(r.Windows), asked[Retry], asked[Reprocess], asked[Cancel],
+		len(r.Executions), rows, len(r.Results), len(r.Sightings), cores[Kill], cores[Stop], cores[Pause],
 		done[Kill]-cores[Kill], done[Stop]-cores[Stop], done[Pause]-cores[Pause], done[Move])
 }

@@ -26,6 +26,9 @@ type Config struct {
 	Dir string
 	// For is how long windows are emitted and faults happen.
 	For time.Duration
+	// Kills is how often the core is killed and started again at once, a moment after it is ready; it then has no other
+	// faults, and what For says goes on until all are done. 0 gives it faults of all kinds.
+	Kills int
 	// Seed gives the plan of faults and what emitters repeat.
 	Seed uint64
 }
@@ -54,14 +57,16 @@ type session struct {
 	conn       *grpc.ClientConn
 	client     *orca.Client
 	observer   *observer
+	reviser    *reviser
 	emitters   []*emitter
 	begun      time.Time
+	over       chan struct{} // closed when nothing is emitted any more
 }
 
 // Run runs a session and returns what was seen of it. An error is a session that could not be brought to its end, such
 // as a process that ended by itself or a window that does not finish; it may be a defect as well.
-func Run(ctx context.Context, cfg Config) (*Record, error) {
-	s := &session{cfg: cfg, core: newCore(cfg, Plan(cfg.Seed, 0, cfg.For, coreRhythm))}
+func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
+	s := &session{cfg: cfg, core: newCore(cfg), over: make(chan struct{})}
 	defer s.discard()
 	if err := s.open(ctx); err != nil {
 		return nil, err
@@ -69,11 +74,14 @@ func Run(ctx context.Context, cfg Config) (*Record, error) {
 	if err := s.torture(ctx); err != nil {
 		return nil, err
 	}
-	record := &Record{Sightings: s.observer.sightings, Denials: s.observer.denials}
+	record := &Record{Sightings: s.observer.sightings, Denials: s.observer.denials, Asks: s.reviser.asks}
 	if err := s.readLedger(ctx, record); err != nil {
 		return nil, err
 	}
 	if err := s.stop(ctx); err != nil {
+		return nil, err
+	}
+	if record.Leaks, err = leaks(cfg.Dir); err != nil {
 		return nil, err
 	}
 	for _, e := range s.emitters {
@@ -82,7 +90,6 @@ func Run(ctx context.Context, cfg Config) (*Record, error) {
 	for _, u := range s.units() {
 		record.Faults = append(record.Faults, u.faults...)
 	}
-	var err error
 	record.Executions, err = ReadJournals(cfg.Dir)
 	record.Took = time.Since(s.begun)
 	return record, err
@@ -133,6 +140,7 @@ func (s *session) connect() (err error) {
 		return err
 	}
 	s.observer = &observer{console: pb.NewOrcaConsoleClient(s.conn), last: map[nodeKey]Settled{}}
+	s.reviser = &reviser{client: s.client, observer: s.observer, seed: s.cfg.Seed}
 	return nil
 }
 
@@ -147,19 +155,20 @@ func (s *session) torture(ctx context.Context) error {
 	for _, u := range s.units() {
 		group.Go(func() error { return u.suffer(ctx, s.begun, calm.Done) })
 	}
+	group.Go(func() error { return s.end(ctx, &calm) })
 	slots := make(chan struct{}, openWindows)
 	for _, e := range s.makeEmitters(slots) {
-		e.answered = func(id string) {
+		e.answered = func(id string, n int64) {
 			work.Add(1)
 			group.Go(func() error {
 				defer func() { <-slots; work.Done() }()
-				return s.observer.watch(ctx, id)
+				return s.reviser.live(ctx, id, n)
 			})
 		}
 		work.Add(1)
 		group.Go(func() error {
 			defer work.Done()
-			return e.run(ctx, s.begun.Add(s.cfg.For))
+			return e.run(ctx, s.over)
 		})
 	}
 	group.Go(func() error {
@@ -178,6 +187,19 @@ func (s *session) torture(ctx context.Context) error {
 	return err
 }
 
+// end ends the emitting once the time is over and all faults are through.
+func (s *session) end(ctx context.Context, calm *sync.WaitGroup) error {
+	defer close(s.over)
+	timer := time.NewTimer(time.Until(s.begun.Add(s.cfg.For)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		calm.Wait()
+	case <-ctx.Done():
+	}
+	return nil
+}
+
 // errUnfinished ends a session whose windows do not finish.
 var errUnfinished = fmt.Errorf("something is still open %v after the last fault", finishing)
 
@@ -188,7 +210,11 @@ func (s *session) finish(ctx context.Context) error {
 		if err != nil || id == "" {
 			return err
 		}
-		if err := s.observer.watch(ctx, id); err != nil {
+		revision, err := s.observer.newest(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.observer.watch(ctx, id, revision); err != nil {
 			return err
 		}
 	}

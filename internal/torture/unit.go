@@ -1,12 +1,16 @@
 package torture
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -18,8 +22,9 @@ const coreName = "core"
 
 // unit is a program that is started again after each fault. One goroutine at a time uses it.
 type unit struct {
-	name    string
-	steps   []Step
+	name string
+	// ordeal is what is done to it: it ends when the process is up for good, or with ctx.
+	ordeal  func(ctx context.Context, u *unit, begun time.Time) error
 	address string // where it listens, and comes back
 	// launch starts it at an address, or at a free one when that is empty, and says where it listens.
 	launch func(ctx context.Context, address string) (p *process, at string, err error)
@@ -42,21 +47,51 @@ func (u *unit) start(ctx context.Context, address string) error {
 	return nil
 }
 
-// suffer does what the plan says, tells calm when it is through, and watches the process until ctx ends. A process that
+// suffer lets the ordeal happen, tells calm when it is through, and watches the process until ctx ends. A process that
 // ends by itself is an error.
 func (u *unit) suffer(ctx context.Context, begun time.Time, calm func()) error {
 	var once sync.Once
 	defer once.Do(calm)
-	for _, step := range u.steps {
-		if err := u.waitFor(ctx, time.Until(begun.Add(step.At))); err != nil || ctx.Err() != nil {
-			return err
-		}
-		if err := u.do(ctx, step.Action); err != nil {
-			return fmt.Errorf("%s %s: %w", step.Action, u.name, err)
-		}
+	if err := u.ordeal(ctx, u, begun); err != nil || ctx.Err() != nil {
+		return err
 	}
 	once.Do(calm)
 	return u.waitFor(ctx, math.MaxInt64)
+}
+
+// planned does what a plan says.
+func planned(steps []Step) func(context.Context, *unit, time.Time) error {
+	return func(ctx context.Context, u *unit, begun time.Time) error {
+		for _, step := range steps {
+			if err := u.waitFor(ctx, time.Until(begun.Add(step.At))); err != nil || ctx.Err() != nil {
+				return err
+			}
+			if err := u.do(ctx, step.Action); err != nil {
+				return fmt.Errorf("%s %s: %w", step.Action, u.name, err)
+			}
+		}
+		return nil
+	}
+}
+
+// killed kills the process so many times, each a moment after it was ready, and starts it again at once. The moments
+// are drawn from a seed.
+func killed(times int, seed uint64) func(context.Context, *unit, time.Time) error {
+	const shortest, longest = 20 * time.Millisecond, 300 * time.Millisecond
+	random := rand.New(rand.NewPCG(seed, 0))
+	return func(ctx context.Context, u *unit, _ time.Time) error {
+		for range times {
+			if err := u.waitFor(ctx, shortest+time.Duration(random.Int64N(int64(longest-shortest)))); err != nil || ctx.Err() != nil {
+				return err
+			}
+			for _, action := range []Action{Kill, Start} {
+				if err := u.do(ctx, action); err != nil {
+					return fmt.Errorf("%s %s: %w", action, u.name, err)
+				}
+			}
+		}
+		return nil
+	}
 }
 
 // waitFor returns nil when it is time or ctx has ended.
@@ -119,12 +154,16 @@ func (u *unit) discard() {
 }
 
 // newCore returns the core under torture. Its store is in the session's folder.
-func newCore(cfg Config, steps []Step) *unit {
+func newCore(cfg Config) *unit {
 	starts := 0
-	return &unit{name: coreName, steps: steps, launch: func(ctx context.Context, address string) (*process, string, error) {
+	ordeal := planned(Plan(cfg.Seed, 0, cfg.For, coreRhythm))
+	if cfg.Kills > 0 {
+		ordeal = killed(cfg.Kills, cfg.Seed)
+	}
+	return &unit{name: coreName, ordeal: ordeal, launch: func(ctx context.Context, address string) (*process, string, error) {
 		starts++
 		p, err := launch(cfg.file(coreName, starts, "log"), cfg.Core, "serve", "--grpc", address, "--http", "off",
-			"--store", "sqlite:"+filepath.Join(cfg.Dir, "orca.db"), "--disk-reserve", "1MiB", "--drain", "20s",
+			"--store", "sqlite:"+cfg.store(), "--disk-reserve", "1MiB", "--drain", "20s",
 			"--heartbeat", "1s", "--instance-ttl", "20s", "--max-attempts", strconv.Itoa(maxAttempts))
 		if err != nil {
 			return nil, "", err
@@ -135,6 +174,27 @@ func newCore(cfg Config, steps []Step) *unit {
 		}
 		return p, address, nil
 	}}
+}
+
+// store is the path of the core's store.
+func (cfg Config) store() string { return filepath.Join(cfg.Dir, "orca.db") }
+
+// leaks returns the files of the store in a folder that have metadata which is not to be stored.
+func leaks(dir string) (found []string, err error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "orca.db*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // the log is removed when it is empty
+			return nil, err
+		}
+		if bytes.Contains(b, []byte(notStored)) {
+			found = append(found, path)
+		}
+	}
+	return found, nil
 }
 
 // lastingAddress returns a free address that stays free while nobody listens there for a moment: its port is below those
@@ -155,7 +215,7 @@ func lastingAddress() (string, error) {
 // newProcessor returns a process that serves the processor with the given name. Each start has a journal of its own.
 func newProcessor(cfg Config, name, processor, core string, steps []Step) *unit {
 	starts := 0
-	return &unit{name: name, steps: steps, launch: func(ctx context.Context, address string) (*process, string, error) {
+	return &unit{name: name, ordeal: planned(steps), launch: func(ctx context.Context, address string) (*process, string, error) {
 		starts++
 		p, err := launch(cfg.file(name, starts, "log"), cfg.Processor, "-processor", processor, "-core", core, "-listen", cmp.Or(address, "127.0.0.1:0"),
 			"-journal", cfg.file(name, starts, "journal"))

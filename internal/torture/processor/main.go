@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 
 	"google.golang.org/grpc/peer"
 
+	nouns "github.com/orca-telemetry/orca/internal/orca"
 	"github.com/orca-telemetry/orca/internal/torture"
 	orca "github.com/orca-telemetry/orca/sdk/go"
 )
@@ -113,39 +115,80 @@ func (w *worker) define(p *orca.Processor) {
 			w.handles[a.ID] = orca.Remote[float32](orca.AlgorithmID{Processor: a.Processor, Name: a.Name, Version: torture.Version})
 			continue
 		}
-		var needs []orca.Dependable
-		for _, id := range a.Needs {
-			needs = append(needs, w.handles[id])
+		var needs []orca.Dependency[float32]
+		opts := []orca.AlgorithmOption{orca.Describe(a.String()), orca.NeedsSelf(lookback(a.Self))}
+		for _, need := range a.Needs {
+			d := w.handles[need.ID].Over(lookback(need.Back))
+			needs, opts = append(needs, d), append(opts, orca.Needs(d))
 		}
-		on := orca.WindowType{
-			Name: a.WindowType, Version: torture.Version, Description: a.WindowType,
-			Fields: []orca.Field{{Name: "n", Description: "the window's number"}},
-		}
-		w.handles[a.ID] = orca.Value(p, a.Name, torture.Version, on, func(ctx context.Context, run *orca.Run) (float32, error) {
-			return w.execute(ctx, run, a)
-		}, orca.Needs(needs...), orca.Describe(a.String()))
+		w.handles[a.ID] = orca.Value(p, a.Name, torture.Version, windowType(a.WindowType), func(ctx context.Context, run *orca.Run) (float32, error) {
+			return w.execute(ctx, run, a, needs)
+		}, opts...)
 	}
 }
 
-func (w *worker) execute(ctx context.Context, run *orca.Run, a torture.Algorithm) (float32, error) {
-	n, ok := run.Window.Metadata["n"].(float64)
-	if !ok {
-		return 0, fmt.Errorf("the window has the number %v", run.Window.Metadata["n"])
+// lookback says in the SDK's words how far to look back.
+func lookback(l nouns.Lookback) orca.Lookback {
+	back := orca.Last(int(l.Range.Count))
+	if l.Range.Span > 0 {
+		back = orca.Past(time.Duration(l.Range.Span)) //nolint:gosec // minutes
+	}
+	return back.Skip(int(l.Gap.Count)).SkipTime(time.Duration(l.Gap.Span)) //nolint:gosec // seconds
+}
+
+func windowType(name string) orca.WindowType {
+	t := orca.WindowType{Name: name, Version: torture.Version, Description: name}
+	for _, f := range torture.WindowType(name).Fields {
+		t.Fields = append(t.Fields, orca.Field{Name: f.Name, Description: f.Description, Filter: f.Filter, NoStore: f.NoStore})
+	}
+	return t
+}
+
+// given writes down what an algorithm was handed.
+func given(run *orca.Run, needs []orca.Dependency[float32]) (g torture.Given) {
+	for _, d := range needs {
+		if row, ok := d.Current(run); ok {
+			g.Inputs = append(g.Inputs, row.Value)
+		}
+		g.Past = append(g.Past, texts(d.Past(run)))
+	}
+	g.Past = append(g.Past, texts(orca.Self[float32](run)))
+	return g
+}
+
+// texts writes down past rows. A window that is not as it was emitted, or has what is not stored, is said to be so.
+func texts(rows orca.Rows[float32]) string {
+	var all []string
+	for _, r := range rows {
+		text := torture.RowText(r.Window.Origin, r.Value)
+		n, _ := r.Window.Metadata[torture.FieldN].(float64)
+		from, to := torture.Interval(int64(n))
+		if !r.Window.From.Equal(from) || !r.Window.To.Equal(to) || r.Window.Type.Name != torture.TypeOf(int64(n)) ||
+			!torture.StoredFields(int64(n), r.Window.Metadata) {
+			text += fmt.Sprintf("(spoilt: %v)", r.Window)
+		}
+		all = append(all, text)
+	}
+	return torture.RowTexts(all)
+}
+
+func (w *worker) execute(ctx context.Context, run *orca.Run, a torture.Algorithm, needs []orca.Dependency[float32]) (float32, error) {
+	number, _ := run.Window.Metadata[torture.FieldN].(float64)
+	n := int64(number)
+	if !maps.Equal(run.Window.Metadata, torture.Fields(n)) {
+		return 0, fmt.Errorf("the window has the metadata %v, want that of number %d", run.Window.Metadata, n)
 	}
 	connected, err := w.listener.connected(ctx)
 	if err != nil {
 		return 0, err
 	}
-	x := torture.Execution{Origin: run.Window.Origin, N: int64(n), Algorithm: a.ID, Connected: connected}
-	for _, id := range a.Needs {
-		x.Inputs = append(x.Inputs, w.handles[id].From(run))
-	}
+	x := torture.Execution{Origin: run.Window.Origin, N: n, Algorithm: a.ID, Connected: connected, Given: given(run, needs)}
 	call, err := w.journal.Begin(x)
 	exitOn(err)
 	if err := wait(ctx, a.Lasts(x.N)); err != nil {
 		return 0, err
 	}
-	result := a.Do(x.N, x.Inputs)
+	result := a.Do(x.N, x.Given)
 	exitOn(w.journal.End(call))
 	switch result.Outcome {
 	case torture.Succeeded:
