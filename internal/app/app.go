@@ -129,7 +129,7 @@ func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listene
 
 func (c *core) build(ctx context.Context, path string) (err error) {
 	cfg := c.cfg
-	c.readiness = newReadiness(ctx, path, int64(cfg.DiskReserve))
+	c.readiness = newReadiness(ctx, path, int64(cfg.DiskReserve), c.store.Failing)
 	c.fleet = fleet.New(fleet.Config{
 		Log: c.log, Heartbeat: cfg.Heartbeat, MaxInFlight: cfg.MaxInFlight, ExecutionTimeout: cfg.ExecutionTimeout,
 		MaxMessageSize: int(cfg.MaxMessageSize), OmitLegacyFields: !cfg.LegacyRequestFields,

@@ -18,14 +18,16 @@ const diskInterval = time.Second
 
 // readiness says whether the core takes windows, and if not, why.
 type readiness struct {
-	dir      string
-	reserve  int64
+	dir     string
+	reserve int64
+	// failing says why the ledger cannot be written; nil when it can.
+	failing  func() error
 	stopping atomic.Bool
 	full     atomic.Pointer[string] // why the disk is too full; nil when it is not
 }
 
-func newReadiness(ctx context.Context, path string, reserve int64) *readiness {
-	r := &readiness{dir: filepath.Dir(path), reserve: reserve}
+func newReadiness(ctx context.Context, path string, reserve int64, failing func() error) *readiness {
+	r := &readiness{dir: filepath.Dir(path), reserve: reserve, failing: failing}
 	r.look(ctx)
 	return r
 }
@@ -73,5 +75,11 @@ func (r *readiness) err() error {
 	if r.stopping.Load() {
 		return errors.New("the core is stopping")
 	}
-	return r.mayAccept()
+	if err := r.mayAccept(); err != nil {
+		return err
+	}
+	if err := r.failing(); err != nil {
+		return fmt.Errorf("the ledger cannot be written: %w", err)
+	}
+	return nil
 }

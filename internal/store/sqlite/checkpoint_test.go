@@ -163,7 +163,7 @@ func TestScrubbingNeedsNoTraffic(t *testing.T) {
 	t.Parallel()
 	c := newCheckpointer(Config{ScrubAfter: time.Millisecond, WALBytes: 1})
 	c.scrubLater()
-	batch := newQueue(Config{}.withDefaults()).take(t.Context(), c.alarm.C)
+	batch := newQueue(Config{}.withDefaults()).take(t.Context(), c.alarm.C, nil)
 	if batch == nil || len(batch) != 0 {
 		t.Errorf("the alarm gives the batch %v, want an empty one", batch)
 	}

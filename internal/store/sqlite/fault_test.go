@@ -5,7 +5,10 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -212,4 +215,53 @@ func TestFailedRegistryCommitIsUnknown(t *testing.T) {
 			t.Errorf("a window of the new type (-want +got):\n%s", cmp.Diff(want, got, cmp.AllowUnexported(accepted{})))
 		}
 	}
+}
+
+// TestFailingUntilItWrites: a store whose writes fail says so, tries by itself while nobody writes, and says it a moment
+// longer than the failure lasts, for whoever was refused and asks then.
+func TestFailingUntilItWrites(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := opened(t, Config{})
+		var tries atomic.Int64
+		var broken atomic.Bool
+		broken.Store(true)
+		commit := s.commit
+		s.commit = func(ctx context.Context, w *writer) error {
+			if tries.Add(1); broken.Load() {
+				return errors.Join(w.conn.exec(ctx, "ROLLBACK"), errDisk)
+			}
+			return commit(ctx, w)
+		}
+		serve(t, s)
+		failing := func(want bool) {
+			t.Helper()
+			if err := s.Failing(); errors.Is(err, errDisk) != want || (err != nil) != want {
+				t.Errorf("after %d tries it is failing with %v, want %t", tries.Load(), err, want)
+			}
+		}
+		failing(false)
+		if a := <-accept(s, ticking(1)); !errors.Is(a.err, orca.OutcomeUnknown) {
+			t.Errorf("the failed commit is answered with %v", a.err)
+		}
+		failing(true)
+		time.Sleep(10 * time.Second) // virtual
+		if failing(true); tries.Load() < 10 {
+			t.Errorf("it was tried %d times in ten seconds", tries.Load())
+		}
+		broken.Store(false)
+		time.Sleep(3 * time.Second)
+		if failing(false); tries.Load() > 14 {
+			t.Errorf("%d tries, though it had gone well", tries.Load())
+		}
+		broken.Store(true)
+		<-accept(s, ticking(1))
+		broken.Store(false)
+		if a := <-accept(s, ticking(1)); a.err != nil {
+			t.Error(a.err)
+		}
+		failing(true)
+		time.Sleep(2 * failureShows)
+		failing(false)
+	})
 }

@@ -84,8 +84,8 @@ func (q *queue) push(r *request) bool {
 }
 
 // take returns the next batch in the order of arrival, waiting for one. It returns nil once ctx is done and nothing is
-// left, and the queue is closed from then on. The alarm ends the waiting with an empty batch.
-func (q *queue) take(ctx context.Context, alarm <-chan time.Time) []*request {
+// left, and the queue is closed from then on. Either alarm ends the waiting with an empty batch.
+func (q *queue) take(ctx context.Context, alarm, other <-chan time.Time) []*request {
 	for {
 		if batch, more := q.pop(ctx.Err() != nil); batch != nil || !more {
 			return batch
@@ -94,6 +94,8 @@ func (q *queue) take(ctx context.Context, alarm <-chan time.Time) []*request {
 		case <-q.wake:
 		case <-ctx.Done():
 		case <-alarm:
+			return []*request{}
+		case <-other:
 			return []*request{}
 		}
 	}

@@ -37,6 +37,7 @@ func (s *Store) ChangeRegistry(ctx context.Context, change orca.RegistryChange) 
 		}
 		return errUnknown(err)
 	}
+	s.stats.wrote()
 	if err := w.loadKeys(ctx); err != nil {
 		s.fault(err) // whoever comes next opens it again, and loads them
 	}

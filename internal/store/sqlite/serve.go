@@ -15,10 +15,15 @@ func (s *Store) Serve(ctx context.Context) error {
 	write := context.WithoutCancel(ctx)
 	log := newCheckpointer(s.cfg)
 	defer log.alarm.Stop()
+	retry := time.NewTicker(retryInterval)
+	defer retry.Stop()
 	for {
-		batch := s.queue.take(ctx, log.alarm.C)
+		batch := s.queue.take(ctx, log.alarm.C, retry.C)
 		if batch == nil {
 			return nil
+		}
+		if len(batch) == 0 && s.stats.failing() {
+			s.tryAgain(write)
 		}
 		if len(batch) > 0 {
 			answers, scrub := s.write(write, batch)
@@ -76,7 +81,7 @@ func (s *Store) write(ctx context.Context, batch []*request) (answers []answer, 
 	begun := time.Now()
 	answers = make([]answer, len(batch))
 	if err := s.reopen(ctx); err != nil {
-		s.stats.failed()
+		s.stats.failed(err)
 		return failAll(answers, err), false
 	}
 	tx, err := s.attempt(ctx, batch, answers, false)
@@ -183,7 +188,7 @@ func (tx *batchTx) rolledBack(ctx context.Context, err error) error {
 
 // fault closes the connection after a failure. The callers are told what it means for them, the log what it was.
 func (s *Store) fault(err error) {
-	s.stats.failed()
+	s.stats.failed(err)
 	s.cfg.Logger.Error("the ledger could not be written", "store", s.path, "error", err)
 	if err := s.writer.close(); err != nil {
 		s.cfg.Logger.Error("close after failure", "store", s.path, "error", err)

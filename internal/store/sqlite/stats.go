@@ -27,11 +27,15 @@ type counters struct {
 	commits, faults, rows uint64
 	seconds               float64
 	buckets               [len(latencyBounds)]uint64
+	// failure is why nothing could be written last, and nil once something was; failedAt is when the last write failed.
+	failure, lastFailure error
+	failedAt             time.Time
 }
 
 func (c *counters) committed(rows int, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.failure = nil
 	c.commits++
 	c.rows += uint64(rows)
 	c.seconds += took.Seconds()
@@ -42,10 +46,25 @@ func (c *counters) committed(rows int, took time.Duration) {
 	}
 }
 
-func (c *counters) failed() {
+// wrote notes a write that is no batch.
+func (c *counters) wrote() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = nil
+}
+
+func (c *counters) failed(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.faults++
+	c.failure, c.lastFailure, c.failedAt = err, err, time.Now()
+}
+
+// failing reports whether the last write failed.
+func (c *counters) failing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure != nil
 }
 
 // Stats returns what the store has done so far.
