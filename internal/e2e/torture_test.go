@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"cmp"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -14,36 +13,56 @@ import (
 )
 
 // The core and its processors are killed, stopped and paused at random moments under load: nothing answered is lost,
-// no algorithm has two outcomes in a run, nothing settled runs again, and every result is the right one.
-// `make torture` does the same for as long as asked.
+// no algorithm has two outcomes in a run, nothing settled runs again, every algorithm is given what it has to be, and the
+// core says truly whether it is ready. `make torture` does the same for as long as asked.
 func TestTorture(t *testing.T) {
 	t.Parallel()
-	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("ORCA_TORTURE_FOR"), "35s"))
+	torment(t, torture.Config{For: 35 * time.Second})
+}
+
+// While writes and synchronisations of its files fail, the core answers nothing that is not on disk, says that it is not
+// ready, and goes on by itself when they go well again.
+func TestTortureWithDiskErrors(t *testing.T) {
+	t.Parallel()
+	errors, err := torture.DiskErrors()
 	if err != nil {
-		t.Fatalf("ORCA_TORTURE_FOR: %v", err)
+		t.Skip(err)
 	}
-	seed := rand.Uint64()
-	if text := os.Getenv("ORCA_TORTURE_SEED"); text != "" {
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("ORCA_TORTURE_SEED: %v", err)
+	torment(t, torture.Config{For: 6 * time.Second, Open: 60, Troubles: []*torture.Trouble{errors}})
+}
+
+// While there is no room on its disk, the core refuses windows, says that it is not ready and keeps what runs, and goes
+// on by itself when there is room again.
+func TestTortureWithFullDisk(t *testing.T) {
+	t.Parallel()
+	disk, err := torture.NewDisk(t.TempDir(), 64)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
 		}
-	}
-	kills := 0
-	if text := os.Getenv("ORCA_TORTURE_KILLS"); text != "" {
-		if kills, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("ORCA_TORTURE_KILLS: %v", err)
-		}
-	}
-	t.Logf("%v of torture, seed %d", lasts, seed)
-	processor := filepath.Join(t.TempDir(), "processor")
-	if out, err := exec.Command("go", "build", "-o", processor, "github.com/orca-telemetry/orca/internal/torture/processor").CombinedOutput(); err != nil {
+	})
+	torment(t, torture.Config{For: 6 * time.Second, Open: 60, Prefix: disk.Prefix(), Store: disk.Inside(), StoreOutside: disk.Outside(),
+		Troubles: []*torture.Trouble{disk.Full()}})
+}
+
+// torment tortures a core and checks what came of it. The variables of `make torture` change the session.
+func torment(t *testing.T, cfg torture.Config) {
+	t.Helper()
+	cfg.Core, cfg.Dir, cfg.Seed = binary, folder(t), rand.Uint64()
+	fromEnvironment(t, "ORCA_TORTURE_FOR", time.ParseDuration, &cfg.For)
+	fromEnvironment(t, "ORCA_TORTURE_KILLS", strconv.Atoi, &cfg.Kills)
+	fromEnvironment(t, "ORCA_TORTURE_SEED", func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }, &cfg.Seed)
+	t.Logf("%v of torture, seed %d", cfg.For, cfg.Seed)
+	cfg.Processor = filepath.Join(t.TempDir(), "processor")
+	if out, err := exec.Command("go", "build", "-o", cfg.Processor, "github.com/orca-telemetry/orca/internal/torture/processor").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	record, err := torture.Run(t.Context(), torture.Config{
-		Core: binary, Processor: processor, Dir: folder(t), For: lasts, Seed: seed, Kills: kills,
-	})
+	record, err := torture.Run(t.Context(), cfg)
 	if err != nil {
-		t.Fatalf("seed %d: %v", seed, err)
+		t.Fatalf("seed %d: %v", cfg.Seed, err)
 	}
 	t.Log(record.Summary())
 	defects := torture.Check(record)
@@ -51,8 +70,22 @@ func TestTorture(t *testing.T) {
 		t.Error(defect)
 	}
 	if n := len(defects); n > 0 {
-		t.Errorf("%d defects with seed %d", n, seed)
+		t.Errorf("%d defects with seed %d", n, cfg.Seed)
 	}
+}
+
+// fromEnvironment sets a value from a variable that is not empty.
+func fromEnvironment[T any](t *testing.T, name string, parse func(string) (T, error), value *T) {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return
+	}
+	v, err := parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	*value = v
 }
 
 // folder is where a session leaves its store, journals and logs: one that is removed, unless one was asked for.

@@ -16,7 +16,7 @@ func Check(r *Record) []string {
 	var defects []string
 	for _, rule := range []func(*evidence) []string{
 		answeredIsThere, emittedOnce, rerunAsAsked, positionsInOrder, finishedAsExpected, oneOutcome, neverChanged,
-		executedAsItMay, resultsComeFromSomewhere, stoppedInOrder, nothingLeaked,
+		executedAsItMay, resultsComeFromSomewhere, stoppedInOrder, nothingLeaked, saysWhetherItIsReady,
 	} {
 		defects = append(defects, rule(e)...)
 	}

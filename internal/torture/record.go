@@ -2,6 +2,9 @@ package torture
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +24,8 @@ type Record struct {
 	Windows []Window
 	// Results are the same ledger, read by algorithm.
 	Results []ResultRow
+	// Probes are in the order in which they were made.
+	Probes []Probe
 	// Leaks are the files of the store that have what is not to be stored, after the core was stopped.
 	Leaks []string
 	// Faults are in the order in which they befell each process.
@@ -177,10 +182,25 @@ func (r *Record) Summary() string {
 	for _, x := range r.Executions {
 		rows += len(strings.Fields(strings.Join(x.Past, " ")))
 	}
-	return fmt.Sprintf("%v: %d emits, %d windows answered, %d in the ledger, %d retried, %d reprocessed, %d cancelled, "+
-		"%d executions given %d past rows, %d outcomes, %d seen settling; "+
+	unready, refused := 0, 0
+	for _, p := range r.Probes {
+		if p.Before.Code == http.StatusServiceUnavailable {
+			unready++
+		}
+		if p.Refused != "" {
+			refused++
+		}
+	}
+	text := fmt.Sprintf("%v: %d emits, %d windows answered, %d in the ledger, %d retried, %d reprocessed, %d cancelled, "+
+		"%d executions given %d past rows, %d outcomes, %d seen settling; %d probes, %d found the core not ready and %d were refused; "+
 		"the core was killed %d times, stopped %d, paused %d; processors were killed %d times, stopped %d, paused %d, moved %d",
 		r.Took.Round(time.Second), len(r.Emits), len(answered), len(r.Windows), asked[Retry], asked[Reprocess], asked[Cancel],
-		len(r.Executions), rows, len(r.Results), len(r.Sightings), cores[Kill], cores[Stop], cores[Pause],
+		len(r.Executions), rows, len(r.Results), len(r.Sightings), len(r.Probes), unready, refused, cores[Kill], cores[Stop], cores[Pause],
 		done[Kill]-cores[Kill], done[Stop]-cores[Stop], done[Pause]-cores[Pause], done[Move])
+	for _, action := range slices.Sorted(maps.Keys(done)) {
+		if !slices.Contains([]Action{Kill, Stop, Pause, Resume, Start, Move, Mended}, action) {
+			text += fmt.Sprintf("; %s %d times", action, done[action])
+		}
+	}
+	return text
 }

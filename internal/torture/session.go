@@ -1,11 +1,13 @@
 package torture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,12 +31,20 @@ type Config struct {
 	// Kills is how often the core is killed and started again at once, a moment after it is ready; it then has no other
 	// faults, and what For says goes on until all are done. 0 gives it faults of all kinds.
 	Kills int
+	// Open is how many windows may be unfinished, over all emitters; 300 when zero.
+	Open int
+	// Store is the folder of the core's store as the core sees it, and StoreOutside as this process does; Dir when empty.
+	Store, StoreOutside string
+	// Prefix is what the core's command line begins with, and Options are added to its settings.
+	Prefix, Options []string
+	// Troubles go on beside the faults of the processes. A core that cannot start meanwhile is started again.
+	Troubles []*Trouble
 	// Seed gives the plan of faults and what emitters repeat.
 	Seed uint64
 }
 
 const (
-	// openWindows is how many windows may be unfinished, over all emitters.
+	// openWindows is how many windows may be unfinished by default.
 	openWindows = 300
 	// maxAttempts is high enough for no node to use up its attempts in breakdowns: it would have to be under way when
 	// each of so many processes in a row is killed.
@@ -53,12 +63,15 @@ var (
 type session struct {
 	cfg        Config
 	core       *unit
+	web        string // where the core speaks HTTP
 	processors []*unit
 	conn       *grpc.ClientConn
 	client     *orca.Client
 	observer   *observer
 	reviser    *reviser
 	emitters   []*emitter
+	prober     *prober
+	troubles   [][]Fault // what each trouble did
 	begun      time.Time
 	over       chan struct{} // closed when nothing is emitted any more
 }
@@ -66,7 +79,11 @@ type session struct {
 // Run runs a session and returns what was seen of it. An error is a session that could not be brought to its end, such
 // as a process that ended by itself or a window that does not finish; it may be a defect as well.
 func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
-	s := &session{cfg: cfg, core: newCore(cfg), over: make(chan struct{})}
+	s := &session{cfg: cfg, over: make(chan struct{}), troubles: make([][]Fault, len(cfg.Troubles))}
+	if s.web, err = lastingAddress(); err != nil {
+		return nil, err
+	}
+	s.core = newCore(cfg, s.web)
 	defer s.discard()
 	if err := s.open(ctx); err != nil {
 		return nil, err
@@ -74,25 +91,32 @@ func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
 	if err := s.torture(ctx); err != nil {
 		return nil, err
 	}
-	record := &Record{Sightings: s.observer.sightings, Denials: s.observer.denials, Asks: s.reviser.asks}
+	record := s.record()
 	if err := s.readLedger(ctx, record); err != nil {
 		return nil, err
 	}
 	if err := s.stop(ctx); err != nil {
 		return nil, err
 	}
-	if record.Leaks, err = leaks(cfg.Dir); err != nil {
-		return nil, err
-	}
-	for _, e := range s.emitters {
-		record.Emits = append(record.Emits, e.emits...)
-	}
-	for _, u := range s.units() {
+	for _, u := range s.units() { // with the stop
 		record.Faults = append(record.Faults, u.faults...)
+	}
+	if record.Leaks, err = leaks(cmp.Or(cfg.StoreOutside, cfg.Dir)); err != nil {
+		return nil, err
 	}
 	record.Executions, err = ReadJournals(cfg.Dir)
 	record.Took = time.Since(s.begun)
 	return record, err
+}
+
+// record is what was seen while the session went on.
+func (s *session) record() *Record {
+	r := &Record{Sightings: s.observer.sightings, Denials: s.observer.denials, Asks: s.reviser.asks, Probes: s.prober.probes}
+	for _, e := range s.emitters {
+		r.Emits = append(r.Emits, e.emits...)
+	}
+	r.Faults = slices.Concat(s.troubles...)
+	return r
 }
 
 func (s *session) units() []*unit { return append([]*unit{s.core}, s.processors...) }
@@ -151,27 +175,13 @@ func (s *session) torture(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	s.begun = time.Now()
 	var calm, work sync.WaitGroup
-	calm.Add(len(s.units()))
-	for _, u := range s.units() {
-		group.Go(func() error { return u.suffer(ctx, s.begun, calm.Done) })
-	}
-	group.Go(func() error { return s.end(ctx, &calm) })
-	slots := make(chan struct{}, openWindows)
-	for _, e := range s.makeEmitters(slots) {
-		e.answered = func(id string, n int64) {
-			work.Add(1)
-			group.Go(func() error {
-				defer func() { <-slots; work.Done() }()
-				return s.reviser.live(ctx, id, n)
-			})
-		}
-		work.Add(1)
-		group.Go(func() error {
-			defer work.Done()
-			return e.run(ctx, s.over)
-		})
-	}
+	s.harass(ctx, group, &calm)
+	s.emit(ctx, group, &work)
 	group.Go(func() error {
+		select {
+		case <-s.over:
+		case <-ctx.Done():
+		}
 		calm.Wait()
 		timer := time.AfterFunc(finishing, func() { end(errUnfinished) })
 		defer timer.Stop()
@@ -185,6 +195,56 @@ func (s *session) torture(ctx context.Context) error {
 		err = fmt.Errorf("%w\n%s", err, s.describe(context.WithoutCancel(ctx)))
 	}
 	return err
+}
+
+// harass starts what happens to the processes and around them. The processes' own ordeals end by themselves, and all else
+// with the emitting; calm is done when all of it is through.
+func (s *session) harass(ctx context.Context, group *errgroup.Group, calm *sync.WaitGroup) {
+	var ordeals sync.WaitGroup
+	ordeals.Add(len(s.units()))
+	for _, u := range s.units() {
+		group.Go(func() error { return u.suffer(ctx, s.begun, ordeals.Done) })
+	}
+	calm.Add(1 + len(s.cfg.Troubles))
+	group.Go(func() error {
+		defer calm.Done()
+		return s.end(ctx, &ordeals)
+	})
+	for i, t := range s.cfg.Troubles {
+		random := rand.New(rand.NewPCG(s.cfg.Seed, uint64(200+i)))
+		group.Go(func() (err error) {
+			defer calm.Done()
+			s.troubles[i], err = t.make(ctx, &Scene{core: s.core}, random, s.over)
+			return err
+		})
+	}
+}
+
+// emit starts the emitters and the prober. work is done when they are, and every window that they were answered.
+func (s *session) emit(ctx context.Context, group *errgroup.Group, work *sync.WaitGroup) {
+	slots := make(chan struct{}, cmp.Or(s.cfg.Open, openWindows))
+	answered := func(id string, n int64) {
+		work.Add(1)
+		group.Go(func() error {
+			defer func() { <-slots; work.Done() }()
+			return s.reviser.live(ctx, id, n)
+		})
+	}
+	var runs []func(context.Context, <-chan struct{}) error
+	for _, e := range s.makeEmitters(slots) {
+		if e.answered = answered; e == s.prober.emitter {
+			runs = append(runs, s.prober.run)
+		} else {
+			runs = append(runs, e.run)
+		}
+	}
+	for _, run := range runs {
+		work.Add(1)
+		group.Go(func() error {
+			defer work.Done()
+			return run(ctx, s.over)
+		})
+	}
 }
 
 // end ends the emitting once the time is over and all faults are through.
@@ -220,15 +280,16 @@ func (s *session) finish(ctx context.Context) error {
 	}
 }
 
-// makeEmitters makes two emitters of each kind.
+// makeEmitters makes two emitters of each kind, and a third bare one for the prober.
 func (s *session) makeEmitters(slots chan struct{}) []*emitter {
-	kinds := []Emitter{Fresh, Keyed, Bare, Fresh, Keyed, Bare}
+	kinds := []Emitter{Fresh, Keyed, Bare, Fresh, Keyed, Bare, Bare}
 	for i, kind := range kinds {
 		s.emitters = append(s.emitters, &emitter{
 			kind: kind, name: string(kind), number: int64(i), stride: int64(len(kinds)), client: s.client,
 			bare: pb.NewOrcaCoreClient(s.conn), random: rand.New(rand.NewPCG(s.cfg.Seed, uint64(100+i))), slots: slots,
 		})
 	}
+	s.prober = &prober{url: "http://" + s.web + "/readyz", emitter: s.emitters[len(kinds)-1]}
 	return s.emitters
 }
 

@@ -12,8 +12,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,7 +32,9 @@ type unit struct {
 	launch func(ctx context.Context, address string) (p *process, at string, err error)
 
 	process *process // nil while it is down
-	faults  []Fault
+	// pid is that of process, or 0; anybody may read it.
+	pid    atomic.Int64
+	faults []Fault
 }
 
 // patience bounds the start and the orderly end of a process, which take milliseconds on a machine that has time.
@@ -44,6 +48,7 @@ func (u *unit) start(ctx context.Context, address string) error {
 		return fmt.Errorf("start %s: %w", u.name, err)
 	}
 	u.process, u.address = p, at
+	u.pid.Store(int64(p.cmd.Process.Pid))
 	return nil
 }
 
@@ -116,6 +121,7 @@ func (u *unit) do(ctx context.Context, action Action) (err error) {
 	fault := Fault{At: Now(), Target: u.name, Action: action}
 	switch action {
 	case Kill:
+		u.pid.Store(0)
 		err = u.process.kill()
 		u.process = nil
 	case Stop:
@@ -140,6 +146,7 @@ func (u *unit) do(ctx context.Context, action Action) (err error) {
 func (u *unit) halt(ctx context.Context) (code int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	u.pid.Store(0)
 	if code, err = u.process.stop(ctx); err == nil {
 		u.process = nil
 	}
@@ -153,31 +160,36 @@ func (u *unit) discard() {
 	}
 }
 
-// newCore returns the core under torture. Its store is in the session's folder.
-func newCore(cfg Config) *unit {
+// newCore returns the core under torture, which speaks HTTP at an address. Its store is in the session's folder.
+func newCore(cfg Config, web string) *unit {
 	starts := 0
 	ordeal := planned(Plan(cfg.Seed, 0, cfg.For, coreRhythm))
 	if cfg.Kills > 0 {
 		ordeal = killed(cfg.Kills, cfg.Seed)
 	}
 	return &unit{name: coreName, ordeal: ordeal, launch: func(ctx context.Context, address string) (*process, string, error) {
-		starts++
-		p, err := launch(cfg.file(coreName, starts, "log"), cfg.Core, "serve", "--grpc", address, "--http", "off",
-			"--store", "sqlite:"+cfg.store(), "--disk-reserve", "1MiB", "--drain", "20s",
-			"--heartbeat", "1s", "--instance-ttl", "20s", "--max-attempts", strconv.Itoa(maxAttempts))
-		if err != nil {
-			return nil, "", err
-		}
-		if _, err := p.await(ctx, "orca is ready: grpc="+address+" "); err != nil {
+		args := slices.Concat(cfg.Prefix, []string{cfg.Core, "serve", "--grpc", address, "--http", web, "--store", "sqlite:" + cfg.store(),
+			"--disk-reserve", "0", "--drain", "20s", "--heartbeat", "1s", "--instance-ttl", "20s",
+			"--max-attempts", strconv.Itoa(maxAttempts)}, cfg.Options)
+		for {
+			starts++
+			p, err := launch(cfg.file(coreName, starts, "log"), args[0], args[1:]...)
+			if err != nil {
+				return nil, "", err
+			}
+			if _, err = p.await(ctx, "orca is ready: grpc="+address+" "); err == nil {
+				return p, address, nil
+			}
 			_ = p.kill() // the error says what there is to say
-			return nil, "", err
+			if len(cfg.Troubles) == 0 || ctx.Err() != nil {
+				return nil, "", err
+			}
 		}
-		return p, address, nil
 	}}
 }
 
 // store is the path of the core's store.
-func (cfg Config) store() string { return filepath.Join(cfg.Dir, "orca.db") }
+func (cfg Config) store() string { return filepath.Join(cmp.Or(cfg.Store, cfg.Dir), "orca.db") }
 
 // leaks returns the files of the store in a folder that have metadata which is not to be stored.
 func leaks(dir string) (found []string, err error) {
