@@ -88,6 +88,7 @@ type Fleet struct {
 	encoder wire.Encoder
 	execs   execIDs
 	gate    gate
+	idle    atomic.Int32 // goroutines that wait for a request, see pool.rest
 
 	mu    sync.Mutex
 	pools map[string]*pool // by processor name; a pool stays once it is there

@@ -9,3 +9,6 @@ func (e *Encoder) Known() int {
 
 // RequiredAdvice is for the test that it is complete.
 var RequiredAdvice = requiredAdvice
+
+// Plain is for the test that it agrees with the rules.
+var Plain = plain

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"buf.build/go/protovalidate"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
@@ -83,6 +84,13 @@ func FuzzWindow(f *testing.F) {
 	deep.Metadata.Fields["list"] = deepList(3000)
 	add(deep, "list", 2)
 	validator := newValidator(f)
+	rules, err := protovalidate.New()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, broken := range brokenWindows() {
+		add(broken, "host", 0)
+	}
 	f.Fuzz(func(t *testing.T, b []byte, field string, flags byte) {
 		msg := new(pb.Window)
 		if proto.Unmarshal(b, msg) != nil {
@@ -90,6 +98,9 @@ func FuzzWindow(f *testing.F) {
 		}
 		if _, err := validator.Check(msg); err != nil {
 			checkRefusal(t, err)
+		}
+		if err := rules.Validate(msg); err != nil && wire.Plain(msg) {
+			t.Fatalf("taken for a window that keeps all rules: %v", err)
 		}
 		typ := orca.WindowType{ID: wire.WindowTypeID(msg), Fields: []orca.MetadataField{
 			{Name: field, NoStore: flags&1 != 0, Filter: flags&2 != 0},

@@ -82,7 +82,10 @@ func Open(ctx context.Context, path string, cfg Config) (*Store, error) {
 		cfg:      cfg.withDefaults(),
 		turn:     make(chan struct{}, 1),
 		pastPart: 10_000,
-		commit:   func(ctx context.Context, w *writer) error { return w.conn.exec(ctx, "COMMIT") },
+		commit: func(ctx context.Context, w *writer) error {
+			_, err := w.stmt.commit.exec(ctx)
+			return err
+		},
 	}
 	s.queue = newQueue(s.cfg)
 	if err := s.open(ctx, path); err != nil {

@@ -137,7 +137,7 @@ type batchTx struct {
 }
 
 func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
-	if err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if _, err := w.stmt.begin.exec(ctx); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{},
