@@ -48,6 +48,12 @@ func TestTortureWithFullDisk(t *testing.T) {
 		Troubles: []*torture.Trouble{disk.Full()}})
 }
 
+// While connections to processors are cut, delayed or silent, everything is still done once.
+func TestTortureWithNetwork(t *testing.T) {
+	t.Parallel()
+	torment(t, torture.Config{For: 8 * time.Second, Open: 60, Network: true})
+}
+
 // torment tortures a core and checks what came of it. The variables of `make torture` change the session.
 func torment(t *testing.T, cfg torture.Config) {
 	t.Helper()

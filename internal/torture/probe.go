@@ -36,6 +36,7 @@ type prober struct {
 
 const (
 	probeEvery    = 100 * time.Millisecond
+	openProbes    = 20 // windows of the prober that may be unfinished
 	probePatience = 5 * time.Second
 )
 

@@ -182,7 +182,12 @@ func (r *Record) Summary() string {
 	for _, x := range r.Executions {
 		rows += len(strings.Fields(strings.Join(x.Past, " ")))
 	}
-	unready, refused := 0, 0
+	unready, refused, lost := 0, 0, 0
+	for _, row := range r.Results {
+		if gaveUp(row.Settled) {
+			lost++
+		}
+	}
 	for _, p := range r.Probes {
 		if p.Before.Code == http.StatusServiceUnavailable {
 			unready++
@@ -192,10 +197,10 @@ func (r *Record) Summary() string {
 		}
 	}
 	text := fmt.Sprintf("%v: %d emits, %d windows answered, %d in the ledger, %d retried, %d reprocessed, %d cancelled, "+
-		"%d executions given %d past rows, %d outcomes, %d seen settling; %d probes, %d found the core not ready and %d were refused; "+
+		"%d executions given %d past rows, %d outcomes, %d of them attempts used up, %d seen settling; %d probes, %d found the core not ready and %d were refused; "+
 		"the core was killed %d times, stopped %d, paused %d; processors were killed %d times, stopped %d, paused %d, moved %d",
 		r.Took.Round(time.Second), len(r.Emits), len(answered), len(r.Windows), asked[Retry], asked[Reprocess], asked[Cancel],
-		len(r.Executions), rows, len(r.Results), len(r.Sightings), len(r.Probes), unready, refused, cores[Kill], cores[Stop], cores[Pause],
+		len(r.Executions), rows, len(r.Results), lost, len(r.Sightings), len(r.Probes), unready, refused, cores[Kill], cores[Stop], cores[Pause],
 		done[Kill]-cores[Kill], done[Stop]-cores[Stop], done[Pause]-cores[Pause], done[Move])
 	for _, action := range slices.Sorted(maps.Keys(done)) {
 		if !slices.Contains([]Action{Kill, Stop, Pause, Resume, Start, Move, Mended}, action) {

@@ -37,6 +37,8 @@ type Config struct {
 	Store, StoreOutside string
 	// Prefix is what the core's command line begins with, and Options are added to its settings.
 	Prefix, Options []string
+	// Network puts a proxy before each processor that cuts, silences and delays its connections at times.
+	Network bool
 	// Troubles go on beside the faults of the processes. A core that cannot start meanwhile is started again.
 	Troubles []*Trouble
 	// Seed gives the plan of faults and what emitters repeat.
@@ -49,6 +51,9 @@ const (
 	// maxAttempts is high enough for no node to use up its attempts in breakdowns: it would have to be under way when
 	// each of so many processes in a row is killed.
 	maxAttempts = 5
+	// executionTimeout is longer than the longest execution and the longest pause of a processor together, and shorter
+	// than the longest silence of a network.
+	executionTimeout = 4 * time.Second
 	// finishing is how long everything that is open may take once the faults are over. It takes some seconds.
 	finishing = 3 * time.Minute
 )
@@ -71,7 +76,9 @@ type session struct {
 	reviser    *reviser
 	emitters   []*emitter
 	prober     *prober
-	troubles   [][]Fault // what each trouble did
+	troubles   []*Trouble
+	troubled   [][]Fault // what each trouble did
+	networks   []func()  // ends each proxy
 	begun      time.Time
 	over       chan struct{} // closed when nothing is emitted any more
 }
@@ -79,7 +86,7 @@ type session struct {
 // Run runs a session and returns what was seen of it. An error is a session that could not be brought to its end, such
 // as a process that ended by itself or a window that does not finish; it may be a defect as well.
 func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
-	s := &session{cfg: cfg, over: make(chan struct{}), troubles: make([][]Fault, len(cfg.Troubles))}
+	s := &session{cfg: cfg, over: make(chan struct{}), troubles: slices.Clone(cfg.Troubles)}
 	if s.web, err = lastingAddress(); err != nil {
 		return nil, err
 	}
@@ -115,7 +122,7 @@ func (s *session) record() *Record {
 	for _, e := range s.emitters {
 		r.Emits = append(r.Emits, e.emits...)
 	}
-	r.Faults = slices.Concat(s.troubles...)
+	r.Faults = slices.Concat(s.troubled...)
 	return r
 }
 
@@ -133,7 +140,11 @@ func (s *session) open(ctx context.Context) (err error) {
 	// A pool of twins and a processor that is alone.
 	for i, u := range []struct{ name, processor string }{{"press-a", Press}, {"press-b", Press}, {"paint-a", Paint}} {
 		steps := Plan(s.cfg.Seed, uint64(i+1), s.cfg.For, processorRhythm)
-		s.processors = append(s.processors, newProcessor(s.cfg, u.name, u.processor, s.core.address, steps))
+		network, err := s.network(ctx, u.name)
+		if err != nil {
+			return err
+		}
+		s.processors = append(s.processors, newProcessor(s.cfg, u.name, u.processor, s.core.address, network, steps))
 	}
 	for _, u := range s.processors {
 		if err := u.start(ctx, ""); err != nil {
@@ -148,6 +159,23 @@ func (s *session) open(ctx context.Context) (err error) {
 		}
 	}
 	return s.connect()
+}
+
+// network starts the proxy before a processor, if there is to be one. It ends with discard.
+func (s *session) network(ctx context.Context, unit string) (*proxy, error) {
+	if !s.cfg.Network {
+		return nil, nil
+	}
+	p, err := newProxy()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- p.run(ctx) }()
+	s.networks = append(s.networks, func() { stop(); <-ended })
+	s.troubles = append(s.troubles, p.trouble(unit))
+	return p, nil
 }
 
 // connect makes the connections of emitters and observer, which outlast the cores at their other end.
@@ -205,16 +233,17 @@ func (s *session) harass(ctx context.Context, group *errgroup.Group, calm *sync.
 	for _, u := range s.units() {
 		group.Go(func() error { return u.suffer(ctx, s.begun, ordeals.Done) })
 	}
-	calm.Add(1 + len(s.cfg.Troubles))
+	calm.Add(1 + len(s.troubles))
+	s.troubled = make([][]Fault, len(s.troubles))
 	group.Go(func() error {
 		defer calm.Done()
 		return s.end(ctx, &ordeals)
 	})
-	for i, t := range s.cfg.Troubles {
+	for i, t := range s.troubles {
 		random := rand.New(rand.NewPCG(s.cfg.Seed, uint64(200+i)))
 		group.Go(func() (err error) {
 			defer calm.Done()
-			s.troubles[i], err = t.make(ctx, &Scene{core: s.core}, random, s.over)
+			s.troubled[i], err = t.make(ctx, &Scene{core: s.core}, random, s.over)
 			return err
 		})
 	}
@@ -223,22 +252,18 @@ func (s *session) harass(ctx context.Context, group *errgroup.Group, calm *sync.
 // emit starts the emitters and the prober. work is done when they are, and every window that they were answered.
 func (s *session) emit(ctx context.Context, group *errgroup.Group, work *sync.WaitGroup) {
 	slots := make(chan struct{}, cmp.Or(s.cfg.Open, openWindows))
-	answered := func(id string, n int64) {
-		work.Add(1)
-		group.Go(func() error {
-			defer func() { <-slots; work.Done() }()
-			return s.reviser.live(ctx, id, n)
-		})
-	}
-	var runs []func(context.Context, <-chan struct{}) error
 	for _, e := range s.makeEmitters(slots) {
-		if e.answered = answered; e == s.prober.emitter {
-			runs = append(runs, s.prober.run)
-		} else {
-			runs = append(runs, e.run)
+		run := e.run
+		if e == s.prober.emitter {
+			run, e.slots = s.prober.run, make(chan struct{}, openProbes)
 		}
-	}
-	for _, run := range runs {
+		e.answered = func(id string, n int64) {
+			work.Add(1)
+			group.Go(func() error {
+				defer func() { <-e.slots; work.Done() }()
+				return s.reviser.live(ctx, id, n)
+			})
+		}
 		work.Add(1)
 		group.Go(func() error {
 			defer work.Done()
@@ -326,6 +351,9 @@ func (s *session) stop(ctx context.Context) error {
 func (s *session) discard() {
 	for _, u := range s.units() {
 		u.discard()
+	}
+	for _, end := range s.networks {
+		end()
 	}
 	if s.client != nil {
 		s.client.Close()

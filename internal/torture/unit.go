@@ -170,7 +170,7 @@ func newCore(cfg Config, web string) *unit {
 	return &unit{name: coreName, ordeal: ordeal, launch: func(ctx context.Context, address string) (*process, string, error) {
 		args := slices.Concat(cfg.Prefix, []string{cfg.Core, "serve", "--grpc", address, "--http", web, "--store", "sqlite:" + cfg.store(),
 			"--disk-reserve", "0", "--drain", "20s", "--heartbeat", "1s", "--instance-ttl", "20s",
-			"--max-attempts", strconv.Itoa(maxAttempts)}, cfg.Options)
+			"--execution-timeout", executionTimeout.String(), "--max-attempts", strconv.Itoa(maxAttempts)}, cfg.Options)
 		for {
 			starts++
 			p, err := launch(cfg.file(coreName, starts, "log"), args[0], args[1:]...)
@@ -224,13 +224,18 @@ func lastingAddress() (string, error) {
 	return "", failure
 }
 
-// newProcessor returns a process that serves the processor with the given name. Each start has a journal of its own.
-func newProcessor(cfg Config, name, processor, core string, steps []Step) *unit {
+// newProcessor returns a process that serves the processor with the given name, behind a network if there is one. Each
+// start has a journal of its own.
+func newProcessor(cfg Config, name, processor, core string, network *proxy, steps []Step) *unit {
 	starts := 0
 	return &unit{name: name, ordeal: planned(steps), launch: func(ctx context.Context, address string) (*process, string, error) {
 		starts++
-		p, err := launch(cfg.file(name, starts, "log"), cfg.Processor, "-processor", processor, "-core", core, "-listen", cmp.Or(address, "127.0.0.1:0"),
-			"-journal", cfg.file(name, starts, "journal"))
+		args := []string{"-processor", processor, "-core", core, "-listen", cmp.Or(address, "127.0.0.1:0"),
+			"-journal", cfg.file(name, starts, "journal")}
+		if network != nil {
+			args = append(args, "-announce", network.address())
+		}
+		p, err := launch(cfg.file(name, starts, "log"), cfg.Processor, args...)
 		if err != nil {
 			return nil, "", err
 		}
@@ -238,6 +243,9 @@ func newProcessor(cfg Config, name, processor, core string, steps []Step) *unit 
 		if err != nil {
 			_ = p.kill() // the error says what there is to say
 			return nil, "", err
+		}
+		if network != nil {
+			network.lead(at)
 		}
 		return p, at, nil
 	}}

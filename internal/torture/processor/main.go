@@ -27,15 +27,16 @@ func main() {
 	name := flag.String("processor", "", "the processor's name")
 	core := flag.String("core", "", "the core's address")
 	listen := flag.String("listen", "127.0.0.1:0", "where to listen; another port is taken when it is not free")
+	announce := flag.String("announce", "", "the address that the core is told, if not that where it listens")
 	journal := flag.String("journal", "", "the path of the journal")
 	flag.Parse()
-	if err := run(*name, *core, *listen, *journal); err != nil {
+	if err := run(*name, *core, *listen, *announce, *journal); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(name, core, address, path string) error {
+func run(name, core, address, announced, path string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -51,7 +52,11 @@ func run(name, core, address, path string) error {
 		return err
 	}
 	w := &worker{journal: journal, listener: l, handles: map[torture.ID]*orca.Algorithm[float32]{}}
-	p := orca.NewProcessor(name, orca.WithoutEnvironment(), orca.WithCore(core), orca.WithListener(l))
+	opts := []orca.ProcessorOption{orca.WithoutEnvironment(), orca.WithCore(core), orca.WithListener(l)}
+	if announced != "" {
+		opts = append(opts, orca.WithAddress(announced))
+	}
+	p := orca.NewProcessor(name, opts...)
 	w.define(p)
 	fmt.Printf("listening %s\n", l.Addr())
 	go func() {
