@@ -42,6 +42,9 @@ var diskErrors = []string{
 	"ftruncate:error=EIO:when=1+1",
 }
 
+// detaching is how long strace may take to let go of a process.
+const detaching = 2 * time.Second
+
 // inject has a process see errors until end is called. Where there is no process, or it ends, that is no matter.
 func inject(ctx context.Context, strace string, pid int, what string) (end func() error, err error) {
 	if pid == 0 {
@@ -63,7 +66,12 @@ func inject(ctx context.Context, strace string, pid int, what string) (end func(
 	}()
 	return func() error {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it detaches; it may have gone with the process
-		<-drained
+		select {
+		case <-drained:
+		case <-time.After(detaching): // it waits for ever when the process was killed as it attached
+			_ = cmd.Process.Kill() // which detaches as well
+			<-drained
+		}
 		_ = cmd.Wait() // it says how the process ended, or that there was none
 		return nil
 	}, nil
