@@ -51,14 +51,27 @@ func (d detector) withoutOrca(r *recording) (hours []hourResult) {
 // The rows that Orca hands over are those of a plain loop: the results are equal to the last bit.
 func TestOrcaGivesWhatALoopGives(t *testing.T) {
 	t.Parallel()
-	press := rhythm("press", 9, 6*24+6, 6*24+14)
-	press.readings = slices.DeleteFunc(press.readings, func(r reading) bool { return r.at.Day() == 3 || r.at.Day() == 7 && r.at.Hour() == 12 })
+	press := rhythm("press", 9, 5*24+6, 5*24+14)
+	for i := range press.readings {
+		switch h := int(press.readings[i].at.Sub(midnight).Hours()); {
+		case h >= 6*24+12 && h < 6*24+20, h >= 7*24+19 && h < 8*24+3: // alarms after another 24 hours, and after 25
+			press.readings[i].value += 40
+		}
+	}
+	press.readings = slices.DeleteFunc(press.readings, func(r reading) bool { return r.at.Day() == 3 || r.at.Day() == 6 && r.at.Hour() == 12 })
 	got := replay(t, press)["press"].hours
 	if diff := cmp.Diff(chosen.withoutOrca(press), got, cmp.AllowUnexported(hourResult{}, statistics{})); diff != "" {
 		t.Error(diff)
 	}
-	if len(episodes(got)) != 1 {
-		t.Errorf("there are the episodes %v, want one", episodes(got))
+	var rose []time.Duration
+	for _, e := range episodes(got) {
+		rose = append(rose, e.rose.Sub(midnight))
+	}
+	if diff := cmp.Diff([]time.Duration{130 * time.Hour, 191 * time.Hour}, rose); diff != "" {
+		t.Error(diff)
+	}
+	if hit, wrong := verdict(got, []label{{midnight, midnight.Add(130 * time.Hour)}}); hit != 1 || wrong != 1 {
+		t.Errorf("%d labels with an alarm inside, %d false episodes, want one of each", hit, wrong)
 	}
 }
 
