@@ -94,7 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var found map[string]*results
 	err = serve(ctx, proc, func(ctx context.Context) error {
 		windows := schedule(recordings, s.replay)
-		fmt.Fprintf(stderr, "replay %s: %d windows of %d assets\n", s.replay, len(windows), len(recordings))
+		fmt.Fprintf(stderr, "replay %s: %d windows\n", s.replay, len(windows))
 		ids, err := emitAll(ctx, client, windows, stderr)
 		if err != nil {
 			return err
@@ -102,7 +102,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		found, err = collect(ctx, client, algorithms, windows, ids)
 		return err
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted; -replay %s goes on with it", s.replay)
+	case errors.Is(err, orca.ErrConflict):
+		return fmt.Errorf("%w; if replay %s was of other recordings, choose another name", err, s.replay)
+	case err != nil:
 		return err
 	}
 	return show(stdout, s.show, recordings, found, known)
