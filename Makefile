@@ -43,12 +43,12 @@ bench: ## Measure the core beside a ceiling; BENCH="--shape chain --turns 3", SA
 
 .PHONY: clean
 clean: ## Remove what was built and installed here
-	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules}
+	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules} $(SDK_PYTHON)/.ruff_cache
 
 ## Checking
 
 .PHONY: check
-check: check-format check-modules check-vet check-lint check-generated check-packages ## Check format, lint, generated code and packages
+check: check-format check-modules check-vet check-lint check-python check-generated check-packages ## Check format, lint, generated code and packages
 
 .PHONY: check-format
 check-format:
@@ -70,13 +70,20 @@ check-lint: $(BIN)/golangci-lint
 	$(BIN)/golangci-lint run ./...
 	cd tools && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
 
+.PHONY: check-python
+check-python: sdk-python
+	cd $(SDK_PYTHON) && $(CACHE)/sdk/python/bin/ruff --config pyproject.toml format --check --quiet . ../../examples/python && $(CACHE)/sdk/python/bin/ruff --config pyproject.toml check --quiet . ../../examples/python
+	cd $(SDK_PYTHON) && $(CACHE)/npm/node_modules/.bin/pyright --pythonpath $(CACHE)/sdk/python/bin/python
+
 .PHONY: check-generated
 check-generated: generators
 	scripts/generate --check
 
-# The packages install as users would install them, import in Python and compile in strict TypeScript.
+# The packages install as users would install them, import in Python and compile in strict TypeScript. The SDK gets along
+# with the contract's package in one process.
 .PHONY: check-packages
-check-packages: bare
+check-packages: bare $(CACHE)/sdk/wheel/.installed
+	@$(CACHE)/sdk/wheel/bin/python -c 'import orca_contract.service_pb2_grpc, orca, orca.testing, importlib.metadata as m; assert m.files("orca-sdk") and any(f.name == "py.typed" for f in m.files("orca-sdk"))'
 	@for python in $(BARE_PYTHONS); do \
 		$(CACHE)/$$python/bin/python -c 'import orca_contract.service_pb2_grpc, orca_contract.console_pb2_grpc'; \
 	done
@@ -89,7 +96,7 @@ REPORTS := $(CACHE)/reports
 
 # The largest registrations are tested once more at their full size, without the race detector.
 .PHONY: test
-test: bare $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
+test: bare sdk-python $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	@rm -rf $(REPORTS) && mkdir -p $(REPORTS)
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
 	@failed=0; \
@@ -97,8 +104,17 @@ test: bare $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	(cd tools && $(GOTESTSUM) --junitfile $(REPORTS)/tools.xml -- -shuffle=on ./...) || failed=1; \
 	go test -run='^TestLargeRegistrations$$' ./internal/app || failed=1; \
 	scripts/fuzz || failed=1; \
-	$(BIN)/tally $(REPORTS)/go.xml $(REPORTS)/tools.xml || failed=1; \
+	$(MAKE) --no-print-directory check-python test-python || failed=1; \
+	$(BIN)/tally $(REPORTS)/*.xml || failed=1; \
 	exit $$failed
+
+# Twice: on the newest grpcio and protobuf, and on the oldest that the package names.
+.PHONY: test-python
+test-python: sdk-python $(BIN)/orca ## Test the Python SDK alone
+	@mkdir -p $(REPORTS)
+	@failed=0; cd $(SDK_PYTHON); for python in $(SDK_PYTHONS); do \
+		ORCA_BIN=$(BIN)/orca $(CACHE)/$$python/bin/python -m pytest --quiet -o junit_suite_name=$$python --junitxml=$(REPORTS)/$${python//\//-}.xml $(PYTEST) || failed=1; \
+	done; exit $$failed
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a moment; FUZZ_SECONDS says how long all of them take
@@ -142,6 +158,38 @@ $(CACHE)/bare/nodejs.installed: $(BARE_NODE)/package.json $(BARE_NODE)/package-l
 $(CACHE)/bare/nodejs.built: $(CACHE)/bare/nodejs.installed $(BARE_NODE)/tsconfig.json $(wildcard $(BARE_NODE)/src/*.ts)
 	cd $(BARE_NODE) && npm run --silent build
 	@touch $@
+
+## The Python SDK
+
+SDK_PYTHON := sdk/python
+SDK_PYTHONS := sdk/python sdk/python-oldest
+
+.PHONY: sdk-python
+sdk-python: $(patsubst %,$(CACHE)/%/.installed,$(SDK_PYTHONS)) $(CACHE)/npm/.installed
+
+$(CACHE)/sdk/python/.installed: $(SDK_PYTHON)/requirements.txt scripts/venv
+	@mkdir -p $(dir $(@D))
+	scripts/venv $(@D) -r $<
+	@touch $@
+
+$(CACHE)/sdk/python-oldest/.installed: $(SDK_PYTHON)/requirements-oldest.txt scripts/venv
+	@mkdir -p $(dir $(@D))
+	scripts/venv $(@D) -r $<
+	@touch $@
+
+$(CACHE)/sdk/wheels/.built: $(CACHE)/python/.installed $(SDK_PYTHON)/pyproject.toml $(SDK_PYTHON)/README.md $(shell find $(SDK_PYTHON)/src -name '*.py' -o -name '*.pyi' -o -name py.typed)
+	rm -rf $(@D)
+	$(CACHE)/python/bin/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir $(@D) ./$(SDK_PYTHON)
+	@touch $@
+
+$(CACHE)/sdk/wheel/.installed: conformance/bare/python/requirements.txt $(CACHE)/sdk/wheels/.built $(PYTHON_CONTRACT) scripts/venv
+	scripts/venv $(@D) -r $< $(CACHE)/wheels/*.whl $(CACHE)/sdk/wheels/*.whl
+	@touch $@
+
+# What the SDK's tests run beside. Go knows whether it is up to date.
+.PHONY: $(BIN)/orca
+$(BIN)/orca:
+	go build -o $@ ./cmd/orca
 
 ## Tools: each is rebuilt or reinstalled when the file that pins it changes.
 
