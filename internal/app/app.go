@@ -128,15 +128,15 @@ func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listene
 }
 
 func (c *core) build(ctx context.Context, path string) (err error) {
-	cfg := c.cfg
+	cfg, now := c.cfg, clock(c.cfg.Now)
 	c.readiness = newReadiness(ctx, path, int64(cfg.DiskReserve), c.store.Failing)
 	c.fleet = fleet.New(fleet.Config{
 		Log: c.log, Heartbeat: cfg.Heartbeat, MaxInFlight: cfg.MaxInFlight, ExecutionTimeout: cfg.ExecutionTimeout,
 		MaxMessageSize: int(cfg.MaxMessageSize), OmitLegacyFields: !cfg.LegacyRequestFields,
-		OnChange: func() { c.engine.Served() },
+		OnChange: func() { c.engine.Served() }, Now: now,
 	})
 	c.registry = registry.New(registry.Config{
-		Store: c.store, Log: c.log,
+		Store: c.store, Log: c.log, Now: now,
 		OnChange: func(s *registry.Snapshot) {
 			c.fleet.Sync(s.Instances())
 			c.engine.Retired(s.Retired())
@@ -146,7 +146,7 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 		Ledger: c.store, Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
 		MaxAccept: cfg.MaxAccept, MaxActiveRuns: cfg.MaxActiveRuns, MaxBacklog: int64(cfg.MaxBacklog),
 		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled, RetiredWait: cfg.RetiredWait,
-		MaxRequestBytes: int64(cfg.MaxMessageSize), Available: cfg.Lookback == config.LookbackAvailable,
+		MaxRequestBytes: int64(cfg.MaxMessageSize), Available: cfg.Lookback == config.LookbackAvailable, Now: now,
 	})
 	if err := c.registry.Load(ctx); err != nil {
 		return fmt.Errorf("load the registry: %w", err)
@@ -159,6 +159,14 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 		TLS: c.access.tls, Authorize: c.access.authorize,
 	})
 	return err
+}
+
+// clock returns what the parts take for the system's clock; nil is the real one.
+func clock(now func() time.Time) func() orca.Time {
+	if now == nil {
+		return nil
+	}
+	return func() orca.Time { return orca.TimeOf(now()) }
 }
 
 // announcements is the registry with the fleet told of every registration: one that changes nothing in the registry is

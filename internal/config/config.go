@@ -75,6 +75,9 @@ type Config struct {
 	// Drain is how long a stopping core waits for the calls under way. Zero hands them back at once. Default 30s.
 	Drain time.Duration
 
+	// Now is the system's clock, which may step at any moment; tests have it do so. No flag sets it. Default time.Now.
+	Now func() time.Time
+
 	// LogLevel is the least level that is logged. Default info, the zero value.
 	LogLevel slog.Level
 	// LogFormat is how a log record is written. Default text.

@@ -126,7 +126,7 @@ func (in *instance) silent(err error) (changed bool) {
 // answered takes the answer to a health check. The pool's lock is held.
 func (in *instance) answered(answer *pb.HealthCheckResponse) (changed bool) {
 	in.failures = 0
-	in.lastSeen = in.pool.fleet.cfg.Now()
+	in.seen()
 	in.metrics = metricsOf(answer.GetMetrics())
 	if s := answer.GetStatus(); s != pb.HealthCheckResponse_STATUS_SERVING {
 		reason := fmt.Sprintf("it answers health checks with %v", s)

@@ -143,7 +143,7 @@ func TestStatus(t *testing.T) {
 		synctest.Wait()
 		status := w.fleet.Status()
 		refused := func(address string) orca.InstanceStatus {
-			return orca.InstanceStatus{Address: address, State: orca.Unreachable}
+			return orca.InstanceStatus{Address: address, State: orca.Unreachable, Silent: 5 * time.Second}
 		}
 		for i := range status {
 			for k := range status[i].Instances {
@@ -159,6 +159,7 @@ func TestStatus(t *testing.T) {
 			{Name: "p", Queued: 1, Oldest: 8, Instances: []orca.InstanceStatus{
 				{
 					Address: "alpha:1", State: orca.Serving, LastSeen: status[1].Instances[0].LastSeen, InFlight: 1,
+					Silent:  time.Since(status[1].Instances[0].LastSeen.Std()),
 					Metrics: &orca.ProcessorMetrics{ActiveTasks: 1, MemoryBytes: 2, CPUPercent: 3, UptimeSeconds: 4},
 				},
 				refused("beta:1"),

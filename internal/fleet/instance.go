@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -37,6 +38,7 @@ type instance struct {
 	reason   string    // why it is not serving
 	served   orca.Time // its last SERVING
 	lastSeen orca.Time
+	alive    time.Time // its last sign of life, or its begin, by the monotonic clock
 	metrics  *orca.ProcessorMetrics
 	failures int    // health checks in a row
 	breaks   uint64 // how often requests found it broken down
@@ -53,7 +55,7 @@ type instance struct {
 func newInstance(p *pool, a orca.Instance) *instance {
 	in := &instance{
 		pool: p, address: a.Address, connection: a.Connection, kick: make(chan struct{}, 1),
-		state: orca.Connecting, reason: "it has not answered yet", limit: p.fleet.cfg.MaxInFlight,
+		state: orca.Connecting, reason: "it has not answered yet", limit: p.fleet.cfg.MaxInFlight, alive: time.Now(),
 	}
 	in.take(a)
 	return in
@@ -202,6 +204,6 @@ func (in *instance) relax() {
 func (in *instance) status() orca.InstanceStatus {
 	return orca.InstanceStatus{
 		Address: in.address, State: in.state, Reason: in.reason, LastSeen: in.lastSeen,
-		InFlight: in.inFlight, Metrics: in.metrics,
+		Silent: time.Since(in.alive), InFlight: in.inFlight, Metrics: in.metrics,
 	}
 }

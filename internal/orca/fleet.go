@@ -1,6 +1,9 @@
 package orca
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // InstanceState is whether an instance takes work.
 type InstanceState uint8
@@ -48,6 +51,9 @@ type InstanceStatus struct {
 	Reason string
 	// LastSeen is its last answer; zero before the first.
 	LastSeen Time
+	// Silent is for how long it has given no sign of life, neither an answer nor a registration, since this core began
+	// to ask it. Steps of the system's clock do not count.
+	Silent   time.Duration
 	InFlight int
 	// Metrics of the last heartbeat; nil when it sent none.
 	Metrics *ProcessorMetrics
