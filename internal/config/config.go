@@ -76,7 +76,7 @@ type Config struct {
 	Drain time.Duration
 
 	// Now is the system's clock, which may step at any moment; tests have it do so. No flag sets it. Default time.Now.
-	Now func() time.Time
+	Now func() time.Time `json:"-"`
 
 	// LogLevel is the least level that is logged. Default info, the zero value.
 	LogLevel slog.Level
