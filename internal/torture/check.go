@@ -316,6 +316,9 @@ func nothingLeaked(e *evidence) (defects []string) {
 	for _, path := range e.Leaks {
 		defects = append(defects, fmt.Sprintf("%s has metadata that is not to be stored", path))
 	}
+	for _, path := range e.Unscrubbed {
+		defects = append(defects, fmt.Sprintf("%s has metadata that is not to be stored, a minute after the last run had ended", path))
+	}
 	return defects
 }
 

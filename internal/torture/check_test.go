@@ -207,6 +207,17 @@ func TestCheckFindsDefects(t *testing.T) {
 			func(r *Record) { find(r, 0, ID{Paint, "Bill"}).Ended = 0 }, "no processor had a result by then"},
 		"metadata that is not to be stored": {
 			func(r *Record) { r.Leaks = []string{"orca.db-wal"} }, "orca.db-wal has metadata that is not to be stored"},
+		"metadata that stays for too long": {
+			func(r *Record) { r.Unscrubbed = []string{"orca.db"} }, "orca.db has metadata that is not to be stored, a minute after"},
+		"a core that says it is ready and refuses": {
+			func(r *Record) {
+				r.Probes = []Probe{{Begun: 50_000, Before: Readiness{Code: 200}, After: Readiness{Code: 200}, Refused: "no", Ended: 50_001}}
+				r.Faults = append(r.Faults, Fault{At: 49_000, Done: 49_001, Target: "disk", Action: "full"})
+			}, "that it is ready, and refused a window between: no"},
+		"a core that is not ready for nothing": {
+			func(r *Record) {
+				r.Probes = []Probe{{Begun: 50_000, Before: Readiness{Code: 503, Text: "why"}, After: Readiness{Code: 200}, Ended: 50_001}}
+			}, "nothing was wrong, and the core was ready with 503 (why)"},
 		"a process that does not stop well": {
 			func(r *Record) { r.Faults[0].Code = 1 }, "core was asked to stop"},
 	} {
@@ -246,6 +257,17 @@ func TestCheckLetsPass(t *testing.T) {
 		"a window whose emit was never answered": func(r *Record) { r.Emits = slices.Delete(r.Emits, 1, 2) },
 		"an emit that left nothing": func(r *Record) {
 			r.Emits = append(r.Emits, Emit{Emitter: Bare, Origin: "bare-1", N: 1, Err: "refused"})
+		},
+		"a core that is not ready, or refuses, while its disk is full": func(r *Record) {
+			r.Faults = append(r.Faults, Fault{At: 49_000, Done: 49_001, Target: "disk", Action: "full"})
+			r.Probes = []Probe{
+				{Begun: 50_000, Before: Readiness{Code: 503}, After: Readiness{Code: 503}, Ended: 50_001},
+				{Begun: 50_010, Before: Readiness{Code: 200}, After: Readiness{Code: 503}, Refused: "full", Ended: 50_011},
+			}
+		},
+		"a core that is killed": func(r *Record) {
+			r.Faults = append([]Fault{{At: 50_000, Done: 50_001, Target: coreName, Action: Kill}, {At: 50_002, Done: 50_009, Target: coreName, Action: Start}}, r.Faults...)
+			r.Probes = []Probe{{Begun: 50_003, Refused: "nobody is there", Ended: 50_004}}
 		},
 		"a repeated answer": func(r *Record) { r.Emits = append(r.Emits, r.Emits[1]) },
 	} {

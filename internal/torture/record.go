@@ -26,6 +26,8 @@ type Record struct {
 	Results []ResultRow
 	// Probes are in the order in which they were made.
 	Probes []Probe
+	// Unscrubbed are the files of the store that had what is not to be stored a minute after the last run had ended.
+	Unscrubbed []string
 	// Leaks are the files of the store that have what is not to be stored, after the core was stopped.
 	Leaks []string
 	// Faults are in the order in which they befell each process.

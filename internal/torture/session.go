@@ -102,13 +102,16 @@ func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
 	if err := s.readLedger(ctx, record); err != nil {
 		return nil, err
 	}
+	if record.Unscrubbed, err = s.awaitScrub(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.stop(ctx); err != nil {
 		return nil, err
 	}
 	for _, u := range s.units() { // with the stop
 		record.Faults = append(record.Faults, u.faults...)
 	}
-	if record.Leaks, err = leaks(cmp.Or(cfg.StoreOutside, cfg.Dir)); err != nil {
+	if record.Leaks, err = leaks(cfg.storeOutside()); err != nil {
 		return nil, err
 	}
 	record.Executions, err = ReadJournals(cfg.Dir)
@@ -335,6 +338,29 @@ func (s *session) readLedger(ctx context.Context, record *Record) (err error) {
 	}
 	record.Results, err = readResults(ctx, s.observer.console)
 	return err
+}
+
+// awaitScrub waits, in a session that is long enough to have a minute, until no file of the store has what is not to be
+// stored, and returns those that still have it when that takes too long.
+func (s *session) awaitScrub(ctx context.Context) (files []string, err error) {
+	const within = 75 * time.Second // a minute, and some time for a machine that is busy
+	if s.cfg.For < time.Minute {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		if files, err = leaks(s.cfg.storeOutside()); err != nil || files == nil {
+			return nil, err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return files, nil
+		}
+	}
 }
 
 // stop ends every process in order.

@@ -160,6 +160,9 @@ func (u *unit) discard() {
 	}
 }
 
+// maxActive are the runs that a core holds in memory: fewer than are open, so that they are parked and admitted, or all.
+var maxActive = []int{10, 50, 4096}
+
 // newCore returns the core under torture, which speaks HTTP at an address. Its store is in the session's folder.
 func newCore(cfg Config, web string) *unit {
 	starts := 0
@@ -170,7 +173,7 @@ func newCore(cfg Config, web string) *unit {
 	return &unit{name: coreName, ordeal: ordeal, launch: func(ctx context.Context, address string) (*process, string, error) {
 		args := slices.Concat(cfg.Prefix, []string{cfg.Core, "serve", "--grpc", address, "--http", web, "--store", "sqlite:" + cfg.store(),
 			"--disk-reserve", "0", "--drain", "20s", "--heartbeat", "1s", "--instance-ttl", "20s",
-			"--execution-timeout", executionTimeout.String(), "--max-attempts", strconv.Itoa(maxAttempts)}, cfg.Options)
+			"--max-active-runs", strconv.Itoa(maxActive[cfg.Seed%uint64(len(maxActive))]), "--execution-timeout", executionTimeout.String(), "--max-attempts", strconv.Itoa(maxAttempts)}, cfg.Options)
 		for {
 			starts++
 			p, err := launch(cfg.file(coreName, starts, "log"), args[0], args[1:]...)
@@ -190,6 +193,9 @@ func newCore(cfg Config, web string) *unit {
 
 // store is the path of the core's store.
 func (cfg Config) store() string { return filepath.Join(cmp.Or(cfg.Store, cfg.Dir), "orca.db") }
+
+// storeOutside is the folder of the store as this process sees it.
+func (cfg Config) storeOutside() string { return cmp.Or(cfg.StoreOutside, cfg.Dir) }
 
 // leaks returns the files of the store in a folder that have metadata which is not to be stored.
 func leaks(dir string) (found []string, err error) {
