@@ -157,8 +157,14 @@ func (f *Fleet) Sync(instances []orca.Instance) {
 
 // Drain lets no further request begin, ever, and returns when none is under way, or with ctx's error.
 func (f *Fleet) Drain(ctx context.Context) error {
+	empty := f.gate.shut()
 	select {
-	case <-f.gate.shut():
+	case <-empty:
+		return nil
+	default: // ctx may be done as well
+	}
+	select {
+	case <-empty:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%d requests are still under way: %w", f.gate.count(), ctx.Err())

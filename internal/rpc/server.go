@@ -105,7 +105,8 @@ const streamWorkers = 64
 // Server is the gRPC server of a core.
 type Server struct {
 	*grpc.Server
-	health *health.Server
+	health      *health.Server
+	connections connections
 }
 
 // New returns a server with all services, which serves when its Serve is called with a listener.
@@ -132,7 +133,8 @@ func New(cfg Config) (*Server, error) {
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		)...),
-		health: health.NewServer(),
+		health:      health.NewServer(),
+		connections: connections{open: map[net.Conn]bool{}},
 	}
 	pb.RegisterOrcaCoreServer(s.Server, &coreService{cfg: cfg, validator: validator})
 	pb.RegisterOrcaConsoleServer(s.Server, &consoleService{cfg: cfg, ids: ids{tag: cfg.Ledger.Tag()}})
@@ -157,7 +159,8 @@ func (s *Server) SetServing(serving bool) {
 
 // Serve answers on l until Stop, which may be called before Serve has begun. It closes l.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.Server.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+	s.connections.Listener = l
+	if err := s.Server.Serve(&s.connections); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
@@ -174,6 +177,7 @@ func (s *Server) Stop(ctx context.Context) {
 	select {
 	case <-stopped:
 	case <-ctx.Done():
+		s.connections.cut()
 		s.Server.Stop()
 		<-stopped
 	}

@@ -1,7 +1,9 @@
 package rpc_test
 
 import (
+	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"testing"
@@ -32,5 +34,35 @@ func TestStopBeforeServe(t *testing.T) {
 	}
 	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closing the listener again: %v, want that it is closed", err)
+	}
+}
+
+// Whoever connects and says nothing does not hold up the end.
+func TestStopDespiteSilentConnections(t *testing.T) {
+	t.Parallel()
+	s, err := rpc.New(rpc.Config{Ledger: noLedger{}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	silent, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	// The server greets first, so it waits for the answer by now.
+	if _, err := io.ReadFull(silent, make([]byte, 9)); err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.Stop(over)
+	if err := <-served; err != nil {
+		t.Errorf("serving ends with %v", err)
 	}
 }
