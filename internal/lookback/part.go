@@ -13,6 +13,8 @@ type View struct {
 	At orca.Position
 	// Available passes over what is not settled.
 	Available bool
+	// Rows asks for rows with the runs, as far as the ledger has them at hand.
+	Rows bool
 }
 
 // Place is how far somebody has read in the rows of a look. The zero value is their beginning.
@@ -34,7 +36,7 @@ type Part struct {
 // Part reads at most limit rows from a place on.
 func (l *Look) Part(ctx context.Context, from Ledger, v View, place Place, limit int) (part Part, err error) {
 	walk := l.after(place).Walk()
-	q := walk.Limit(orca.PastQuery{Algorithm: l.Of, Window: v.Window, Before: v.At, Fields: l.Fields})
+	q := walk.Limit(orca.PastQuery{Algorithm: l.Of, Window: v.Window, Before: v.At, Fields: l.Fields, Rows: v.Rows})
 	err = from.Past(ctx, q, func(p orca.PastRun) bool {
 		if place.holds(p) {
 			return true

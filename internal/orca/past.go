@@ -16,6 +16,8 @@ type PastQuery struct {
 	// Fields are the metadata fields that both window types mark filter, sorted: windows have the values of Window in
 	// all of them. None: every window matches.
 	Fields []string
+	// Rows asks for the rows of successes too, as far as the ledger has them at hand.
+	Rows bool
 }
 
 // PastRun is a run in the past of an algorithm: its window's interval and what became of the algorithm in it.
@@ -25,6 +27,8 @@ type PastRun struct {
 	Position Position
 	// Kind of the algorithm's outcome; zero while it is not settled.
 	Kind OutcomeKind
+	// Row of a success that was at hand when rows were asked for, else nil.
+	Row *PastRow
 }
 
 // Settled reports whether the algorithm has an outcome in the run.

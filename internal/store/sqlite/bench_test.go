@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -16,18 +17,23 @@ const benchmarkAlgorithms = 5
 
 // benched opens a served store whose window type "Tick" triggers benchmarkAlgorithms algorithms.
 func benched(b testing.TB, cfg Config) (*Store, orca.Emission, orca.Settlement) {
+	return benchedLooking(b, cfg, orca.Lookback{})
+}
+
+// benchedLooking is benched with algorithms that look back at their own past.
+func benchedLooking(b testing.TB, cfg Config, self orca.Lookback) (*Store, orca.Emission, orca.Settlement) {
 	b.Helper()
 	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "orca.db"), cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
-	tick := orca.WindowType{ID: orca.WindowTypeID{Name: "Tick", Version: "1.0.0"}}
+	tick := orca.WindowType{ID: orca.WindowTypeID{Name: "Tick", Version: "1.0.0"}, Fields: []orca.MetadataField{{Name: "asset", Filter: true}}}
 	change := orca.RegistryChange{WindowTypes: []orca.WindowType{tick}}
 	settlement := orca.Settlement{End: orca.RunSucceeded}
 	for i := range benchmarkAlgorithms {
 		id := orca.AlgorithmID{Processor: "edge", Name: fmt.Sprint("Algorithm", i), Version: "1.0.0"}
 		change.Algorithms = append(change.Algorithms, orca.KnownAlgorithm{
-			Algorithm: orca.Algorithm{ID: id, WindowType: tick, ResultType: orca.ResultValue}})
+			Algorithm: orca.Algorithm{ID: id, WindowType: tick, ResultType: orca.ResultValue, Self: self}})
 		settlement.Outcomes = append(settlement.Outcomes, orca.Outcome{Algorithm: id, Kind: orca.Succeeded, Attempts: 1,
 			Result: &orca.Result{Status: orca.StatusSucceeded, Type: orca.ResultValue, Value: 0.25, Encoded: make([]byte, 16)}})
 	}
@@ -61,13 +67,46 @@ func BenchmarkWindows(b *testing.B) {
 	}
 	for _, callers := range []int{1, 16, 256, 2048} {
 		for _, kind := range []string{"none", "ordered", "random"} {
-			b.Run(fmt.Sprintf("callers=%d/keys=%s", callers, kind), func(b *testing.B) { benchmarkWindows(b, callers, keys[kind]) })
+			b.Run(fmt.Sprintf("callers=%d/keys=%s", callers, kind), func(b *testing.B) { benchmarkKeys(b, callers, keys[kind]) })
 		}
 	}
 }
 
-func benchmarkWindows(b *testing.B, callers int, key func(int) string) {
+// BenchmarkFilters writes windows as BenchmarkWindows does, of a thousand assets in turn: without filters, with the asset
+// as a filter, and with a past that is looked back at.
+func BenchmarkFilters(b *testing.B) {
+	for _, callers := range []int{16, 64} {
+		for _, kind := range []string{"none", "asset", "past"} {
+			b.Run(fmt.Sprintf("callers=%d/filters=%s", callers, kind), func(b *testing.B) {
+				var self orca.Lookback
+				if kind == "past" {
+					self.Range.Count = 1
+				}
+				s, emission, settlement := benchedLooking(b, Config{}, self)
+				benchmarkWindows(b, s, callers, settlement, func(i int) orca.Emission {
+					e := emission
+					if kind != "none" {
+						f := orca.FilterValue{Field: "asset"}
+						binary.BigEndian.PutUint64(f.Hash[:], uint64(i%1000)*0x9E3779B97F4A7C15)
+						e.Filters = []orca.FilterValue{f}
+					}
+					return e
+				})
+			})
+		}
+	}
+}
+
+func benchmarkKeys(b *testing.B, callers int, key func(int) string) {
 	s, emission, settlement := benched(b, Config{})
+	benchmarkWindows(b, s, callers, settlement, func(i int) orca.Emission {
+		e := emission
+		e.Key = orca.IdempotencyKey{Project: "p", Key: key(i), Digest: [32]byte{1}}
+		return e
+	})
+}
+
+func benchmarkWindows(b *testing.B, s *Store, callers int, settlement orca.Settlement, window func(int) orca.Emission) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	begun := time.Now()
@@ -76,9 +115,8 @@ func benchmarkWindows(b *testing.B, callers int, key func(int) string) {
 		all.Go(func() {
 			done := make(chan error, 1)
 			for i := c; i < b.N; i += callers {
-				e := emission
+				e := window(i)
 				e.Window.From, e.Window.To = orca.Time(i+1)*1e9, orca.Time(i+2)*1e9
-				e.Key = orca.IdempotencyKey{Project: "p", Key: key(i), Digest: [32]byte{1}}
 				var at orca.Position
 				s.Accept(e, func(a orca.Accepted, err error) { at = a.Position; done <- err })
 				if err := <-done; err != nil {

@@ -81,9 +81,15 @@ func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, ty
 		return err
 	}
 	w, filters := &e.Window, encodeFilters(e.Filters)
+	key := filterKey(filters)
 	if _, err := tx.stmt.insertWindow.exec(ctx, position, typ, int64(w.From), int64(w.To), w.Origin,
-		nullBlob(w.Metadata), nullBlob(filters), nullBlob(filterKey(filters))); err != nil {
+		nullBlob(w.Metadata), nullBlob(filters), nullBlob(key)); err != nil {
 		return fmt.Errorf("write window: %w", err)
+	}
+	if key != nil {
+		if _, err := tx.stmt.insertPast.exec(ctx, typ, key, int64(w.To), int64(w.From), position); err != nil {
+			return fmt.Errorf("write window among those of its filters: %w", err)
+		}
 	}
 	tx.lower(plan, w.To)
 	var finished driver.Value
@@ -123,6 +129,9 @@ func (tx *batchTx) settle(ctx context.Context, s *orca.Settlement) error {
 		return nil
 	}
 	tx.finished = true
+	if len(tx.lookedAt) > 0 {
+		tx.ended = append(tx.ended, s.Position)
+	}
 	return tx.deleteOpen(ctx, int64(s.Position))
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,8 +15,8 @@ import (
 // Past calls yield with the runs of an algorithm's past, by (To, From, Position) descending, until there are no more or
 // yield returns false. yield must not block, since a snapshot of the ledger is open meanwhile.
 //
-// The walk is one over windows, by an index: on the filters when all filter fields of the type are asked for, else on
-// time. It ends where no window can have had the algorithm. A long one is cut into parts with a snapshot each: what is
+// The walk is one over windows: those of equal filters, which lie together, when all filter fields of the type are asked
+// for, else by the index on time. Only the former have rows at hand. It ends where no window can have had the algorithm. A long one is cut into parts with a snapshot each: what is
 // written in between can only settle a run that was open, or add runs that are not below q.Before.
 func (s *Store) Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error {
 	more := true
@@ -33,7 +34,7 @@ func (s *Store) Past(ctx context.Context, q orca.PastQuery, yield func(orca.Past
 
 // pastQuery finds out what a walk needs to know: the keys of algorithm a and of its type, when its past begins, and
 // the filters of the window that looks back.
-const pastQuery = `SELECT a.id, a.window_type, t.filter_fields, e.time_to, own.id, own.filters
+const pastQuery = `SELECT a.id, a.window_type, t.name, t.version, t.filter_fields, e.time_to, own.id, own.filters
 	FROM algorithm a
 	CROSS JOIN window_type t ON t.id = a.window_type
 	LEFT JOIN earliest e ON e.algorithm = a.id
@@ -49,12 +50,17 @@ type past struct {
 	// begins is when the first window ends that had the algorithm, and looks the window that looks back.
 	begins, looks sql.NullInt64
 	matcher       *matcher
-	// compared: the query does not compare the filters.
-	compared bool
+	// keyed: the windows have equal filters. compared: the query does not compare them.
+	keyed, compared bool
+	// key is that of the algorithm in past.kept.
+	key []byte
+	// windowType is that of the algorithm.
+	windowType orca.WindowTypeID
 
-	// The row at which the walk stands.
+	// The row at which the walk stands, and the runs of the same interval before it that count.
 	run     orca.PastRun
-	filters []byte
+	same    []orca.PastRun
+	origin  string
 	columns [6]any
 	targets []any
 }
@@ -64,7 +70,7 @@ func (tx snapshot) past(ctx context.Context, q orca.PastQuery) (*past, error) {
 	id := q.Algorithm
 	var filters []byte
 	err := tx.StmtContext(ctx, tx.reads.past).QueryRowContext(ctx, int64(q.Window), id.Processor, id.Name, id.Version).
-		Scan(&p.algorithm, &p.typ, &p.fields, &p.begins, &p.looks, &filters)
+		Scan(&p.algorithm, &p.typ, &p.windowType.Name, &p.windowType.Version, &p.fields, &p.begins, &p.looks, &filters)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, orca.Errorf(orca.NotFound, "algorithm %s was never registered", id.Full())
@@ -85,30 +91,50 @@ var (
 		(SELECT o.kind FROM outcome o WHERE ` + outcomeIs("r.position", "?1") + `),
 		iif(r.state = 0 AND EXISTS (SELECT 1 FROM plan_node n WHERE n.plan = r.plan AND n.algorithm = ?1), 0, 5))`
 
-	// pastRun is the newest run of window w below ?2 that counts, or else its first run.
-	pastRun = `coalesce((SELECT r.position FROM run r WHERE r.window = w.id AND r.revision > 1 AND r.position < ?2 AND ` + nodeIs + ` <> 5
-			ORDER BY r.revision DESC LIMIT 1), w.id)`
-
-	// pastColumns and pastJoin add that run and its outcome to w. The run itself is looked up only where there is no
-	// outcome, since most have one and each lookup costs a page.
-	pastColumns = `w.id, w.time_to, w.time_from, coalesce(o.position, ` + pastRun + `) AS position,
-		coalesce(o.kind, (SELECT ` + nodeIs + ` FROM run r WHERE r.position = ` + pastRun + `))`
-	pastJoin = ` LEFT JOIN outcome o ON ` + outcomeIs(pastRun, "?1")
-
-	// pastBounds are ?4 to ?6.
+	// pastBounds are ?4 to ?6. Of windows of the same interval those of the highest keys come first.
 	pastBounds = ` AND (w.time_to, w.time_from) <= (?4, ?5) AND w.time_to >= ?6
-		ORDER BY w.time_to DESC, w.time_from DESC, position DESC`
+		ORDER BY w.time_to DESC, w.time_from DESC, `
 
-	// keyedPastQuery walks windows of type ?3 whose filters have the key ?7.
-	keyedPastQuery = `SELECT ` + pastColumns + ` FROM window w INDEXED BY window_filter` + pastJoin + `
-		WHERE w.type = ?3 AND w.filter_key = ?7` + pastBounds
+	// keyedPastQuery walks windows of type ?3 whose filters have the key ?7, and keyedRowsQuery takes along what it passes.
+	// Where there is a copy of the outcome, see keptKey, it is that of the only run, and nothing is looked up.
+	keyedPastQuery = keyedPast("")
+	keyedRowsQuery = keyedPast(", w.rest")
 	// wholePastQuery walks all windows of type ?3.
-	wholePastQuery = `SELECT ` + pastColumns + ` FROM window w INDEXED BY window_time` + pastJoin + `
-		WHERE w.type = ?3` + pastBounds
+	wholePastQuery = `SELECT ` + pastColumns("w.id", "o.kind") + ` FROM window w INDEXED BY window_time
+		LEFT JOIN outcome o ON ` + outcomeIs(pastRun("w.id"), "?1") + ` WHERE w.type = ?3` + pastBounds + `w.id DESC`
 	// comparedPastQuery is wholePastQuery with the filters to be compared.
-	comparedPastQuery = `SELECT ` + pastColumns + `, w.filters FROM window w INDEXED BY window_time` + pastJoin + `
-		WHERE w.type = ?3` + pastBounds
+	comparedPastQuery = `SELECT ` + pastColumns("w.id", "o.kind") + `, w.filters FROM window w INDEXED BY window_time
+		LEFT JOIN outcome o ON ` + outcomeIs(pastRun("w.id"), "?1") + ` WHERE w.type = ?3` + pastBounds + `w.id DESC`
 )
+
+// pastRun is the newest run of a window below ?2 that counts, or else its first run.
+func pastRun(window string) string {
+	return `coalesce((SELECT r.position FROM run r WHERE r.window = ` + window + ` AND r.revision > 1 AND r.position < ?2 AND ` + nodeIs + ` <> 5
+		ORDER BY r.revision DESC LIMIT 1), ` + window + `)`
+}
+
+// pastColumns are a window with that run and its outcome, which is o when there is one. The run itself is looked up only
+// where there is no outcome, since most have one and each lookup costs a page.
+func pastColumns(window, kind string) string {
+	run := pastRun(window)
+	return window + `, w.time_to, w.time_from, coalesce(o.position, ` + run + `),
+		coalesce(` + kind + `, (SELECT ` + nodeIs + ` FROM run r WHERE r.position = ` + run + `))`
+}
+
+// isKept: the outcome of the algorithm whose keptKey is ?8 is among the copies.
+const isKept = `instr(w.kept, ?8)`
+
+// keyedPast has the copies in the place of the run's position.
+func keyedPast(more string) string {
+	run := pastRun("w.window")
+	otherwise := func(kept, term string) string {
+		return `CASE WHEN ` + isKept + ` THEN ` + kept + ` ELSE ` + term + ` END`
+	}
+	return `SELECT w.window, w.time_to, w.time_from, ` + otherwise(`w.kept`, `coalesce(o.position, `+run+`)`) + `,
+			` + otherwise(`NULL`, `coalesce(o.kind, (SELECT `+nodeIs+` FROM run r WHERE r.position = `+run+`))`) + more + `
+		FROM past w LEFT JOIN outcome o ON ` + outcomeIs(otherwise(`NULL`, run), "?1") + `
+		WHERE w.type = ?3 AND w.filter_key = ?7` + pastBounds + `w.window DESC`
+}
 
 // walk goes a part of the way. It returns the query for the rest, and whether there is any.
 func (s *Store) walk(ctx context.Context, tx snapshot, q orca.PastQuery, yield func(orca.PastRun) bool) (orca.PastQuery, bool, error) {
@@ -124,21 +150,42 @@ func (s *Store) walk(ctx context.Context, tx snapshot, q orca.PastQuery, yield f
 	for n := 0; rows.Next(); n++ {
 		last := p.run
 		if err := p.scan(rows); err != nil {
-			return q, false, err
+			return q, false, fmt.Errorf("window %d: %w", p.run.Window, err)
 		}
-		if n >= s.pastPart && (p.run.To != last.To || p.run.From != last.From) {
-			q.To, q.From = p.run.To, p.run.From
-			return q, true, nil
+		if p.run.To != last.To || p.run.From != last.From {
+			if !p.yield(yield) {
+				return q, false, nil
+			}
+			if n >= s.pastPart {
+				q.To, q.From = p.run.To, p.run.From
+				return q, true, nil
+			}
 		}
 		counts, err := p.counts()
 		if err != nil {
 			return q, false, fmt.Errorf("window %d: %w", p.run.Window, err)
 		}
-		if counts && !yield(p.run) {
-			return q, false, nil
+		if counts {
+			p.same = append(p.same, p.run)
 		}
 	}
-	return q, false, rows.Err()
+	if err := rows.Err(); err != nil {
+		return q, false, err
+	}
+	p.yield(yield)
+	return q, false, nil
+}
+
+// yield hands over the runs of one interval. They came by their windows, and revisions put them into another order.
+func (p *past) yield(yield func(orca.PastRun) bool) bool {
+	slices.SortFunc(p.same, func(a, b orca.PastRun) int { return cmp.Compare(b.Position, a.Position) })
+	for _, run := range p.same {
+		if !yield(run) {
+			return false
+		}
+	}
+	p.same = p.same[:0]
+	return true
 }
 
 // rows begins the walk.
@@ -148,7 +195,12 @@ func (p *past) rows(ctx context.Context, tx snapshot) (*sql.Rows, error) {
 	case len(p.Fields) == 0:
 		return tx.StmtContext(ctx, tx.reads.wholePast).QueryContext(ctx, args...)
 	case len(p.Fields) == p.fields && len(p.matcher.want) > 0:
-		return tx.StmtContext(ctx, tx.reads.keyedPast).QueryContext(ctx, append(args, filterKey(p.matcher.want))...)
+		p.keyed, p.key = true, keptKey(p.algorithm)
+		query := tx.reads.keyedPast
+		if p.Rows {
+			query = tx.reads.keyedRows
+		}
+		return tx.StmtContext(ctx, query).QueryContext(ctx, append(args, filterKey(p.matcher.want), p.key)...)
 	}
 	p.compared = true
 	return tx.StmtContext(ctx, tx.reads.comparedPast).QueryContext(ctx, args...)
@@ -157,11 +209,12 @@ func (p *past) rows(ctx context.Context, tx snapshot) (*sql.Rows, error) {
 // scan reads a row. It takes the columns as they are, since database/sql converts each by reflection.
 func (p *past) scan(rows *sql.Rows) error {
 	if p.targets == nil {
-		for i := range p.columns {
-			p.targets = append(p.targets, &p.columns[i])
+		columns := 5
+		if p.compared || p.keyed && p.Rows {
+			columns = 6
 		}
-		if !p.compared {
-			p.targets = p.targets[:5]
+		for i := range columns {
+			p.targets = append(p.targets, &p.columns[i])
 		}
 	}
 	if err := rows.Scan(p.targets...); err != nil {
@@ -173,8 +226,27 @@ func (p *past) scan(rows *sql.Rows) error {
 	}
 	p.run = orca.PastRun{Window: orca.WindowID(ints[0]), To: orca.Time(ints[1]), From: orca.Time(ints[2]),
 		Position: orca.Position(ints[3]), Kind: orca.OutcomeKind(ints[4])}
-	p.filters, _ = p.columns[5].([]byte)
+	if kept, ok := p.columns[3].([]byte); ok {
+		return p.scanKept(kept)
+	}
 	return nil
+}
+
+// scanKept takes the outcome, and the row when it is asked for, from the copies of a window.
+func (p *past) scanKept(kept []byte) (err error) {
+	p.run.Position = p.run.Window
+	var before int
+	if p.run.Kind, before, err = findKept(kept, p.key); err != nil || !p.Rows || p.run.Kind != orca.Succeeded {
+		return err
+	}
+	rest, _ := p.columns[5].([]byte)
+	origin, metadata, result, err := readKept(rest, before)
+	if string(origin) != p.origin {
+		p.origin = string(origin) // most windows share it
+	}
+	p.run.Row = &orca.PastRow{WindowID: p.run.Window, Position: p.run.Position, Revision: 1, ProducedAt: p.run.Position, Result: result,
+		Window: orca.Window{Type: p.windowType, From: p.run.From, To: p.run.To, Origin: p.origin, Metadata: metadata}}
+	return err
 }
 
 // counts reports whether the run at which the walk stands is one of the past.
@@ -185,7 +257,8 @@ func (p *past) counts() (bool, error) {
 	if !p.compared {
 		return true, nil
 	}
-	return p.matcher.match(p.filters)
+	filters, _ := p.columns[5].([]byte)
+	return p.matcher.match(filters)
 }
 
 var (

@@ -19,9 +19,10 @@ type snapshot struct {
 
 // readStatements are the queries that the engine asks often, compiled once per connection.
 type readStatements struct {
-	plan, result                                                            *sql.Stmt
-	free, inLot, parked, open, outcomes                                     *sql.Stmt
-	past, keyedPast, wholePast, comparedPast, pastType, pastRows, laterRows *sql.Stmt
+	plan, result                                        *sql.Stmt
+	free, inLot, parked, open, outcomes                 *sql.Stmt
+	past, keyedPast, keyedRows, wholePast, comparedPast *sql.Stmt
+	pastType, pastRows, laterRows                       *sql.Stmt
 }
 
 func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
@@ -36,6 +37,7 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 
 		&r.past:         pastQuery,
 		&r.keyedPast:    keyedPastQuery,
+		&r.keyedRows:    keyedRowsQuery,
 		&r.wholePast:    wholePastQuery,
 		&r.comparedPast: comparedPastQuery,
 		&r.pastType:     pastTypeQuery,

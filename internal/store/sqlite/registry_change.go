@@ -86,6 +86,7 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 	if err := w.checkTypes(&c); err != nil {
 		return err
 	}
+	looks := lookedAtRows(&c)
 	for _, part := range []struct {
 		what, query string
 		count       int
@@ -101,6 +102,7 @@ func (w *writer) changeRegistry(ctx context.Context, c orca.RegistryChange) erro
 			ON CONFLICT (processor, name, version) DO UPDATE SET definition = excluded.definition,
 				runtime = excluded.runtime, retired = excluded.retired, retired_at = excluded.retired_at`,
 			len(c.Algorithms), func(i int) ([]driver.Value, error) { return algorithmRow(&c.Algorithms[i]) }},
+		{"lookback", insertLookedAt, len(looks), func(i int) ([]driver.Value, error) { return looks[i], nil }},
 		{"instance", `INSERT OR REPLACE INTO instance (address, connection, processor, runtime, algorithms, registered_at)
 			VALUES (?, ?, ?, ?, ?, ?)`,
 			len(c.Instances), func(i int) ([]driver.Value, error) { return instanceRow(&c.Instances[i]) }},

@@ -102,6 +102,9 @@ func (tx *batchTx) insertRevision(ctx context.Context, r *orca.Revision, positio
 		int64(r.End), int64(r.AcceptedAt), finished); err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
+	if _, err := tx.stmt.forgetPast.exec(ctx, int64(r.Window)); err != nil {
+		return fmt.Errorf("drop copies of the run before: %w", err)
+	}
 	if r.End != orca.RunOpen {
 		return nil
 	}

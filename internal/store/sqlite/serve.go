@@ -20,6 +20,7 @@ func (s *Store) Serve(ctx context.Context) error {
 	for {
 		batch := s.queue.take(ctx, log.alarm.C, retry.C)
 		if batch == nil {
+			s.keepRest(write)
 			return nil
 		}
 		if len(batch) == 0 && s.stats.failing() {
@@ -119,6 +120,9 @@ func (s *Store) attempt(ctx context.Context, batch []*request, answers []answer,
 		}
 	}
 	if err := tx.writeEarliest(ctx); err != nil {
+		return nil, tx.rolledBack(ctx, err)
+	}
+	if err := tx.keepEnded(ctx); err != nil {
 		return nil, tx.rolledBack(ctx, err)
 	}
 	if err := tx.expireKeys(ctx); err != nil {

@@ -8,17 +8,19 @@ import (
 // statements are those of the writing connection, compiled once. Here and elsewhere LIMIT takes +? and not ?, because
 // SQLite would compile the statement again for each new value of a bare parameter.
 type statements struct {
-	planID, insertPlan, insertNode, lower  *stmt
-	insertWindow, insertRun, insertPending *stmt
-	insertOutcome, finishRun, deletePend   *stmt
-	insertParked, deleteParked             *stmt
-	parkRun, reparkRun, lotID, insertLot   *stmt
-	hasOutcome, insertExpected             *stmt
-	deleteExpected, findExpected, lotOf    *stmt
-	wakeRun                                *stmt
-	insertKey, findKey, deleteKey, expire  *stmt
-	newestRun, hasSucceeded, keepOutcome   *stmt
-	savepoint, release, rollbackTo         *stmt
+	planID, insertPlan, insertNode, lower   *stmt
+	insertWindow, insertRun, insertPending  *stmt
+	insertOutcome, finishRun, deletePend    *stmt
+	insertPast, endedWindows, endedOutcomes *stmt
+	keepPast, forgetPast                    *stmt
+	insertParked, deleteParked              *stmt
+	parkRun, reparkRun, lotID, insertLot    *stmt
+	hasOutcome, insertExpected              *stmt
+	deleteExpected, findExpected, lotOf     *stmt
+	wakeRun                                 *stmt
+	insertKey, findKey, deleteKey, expire   *stmt
+	newestRun, hasSucceeded, keepOutcome    *stmt
+	savepoint, release, rollbackTo          *stmt
 	// begin and commit are compiled too: with little in a batch compiling them was a tenth of it.
 	begin, commit *stmt
 }
@@ -52,8 +54,13 @@ func (s *statements) list() map[**stmt]string {
 				result_status, result_type, result_timestamp, result_value, result_json, result_error, result)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (key) DO NOTHING`,
-		&s.finishRun:  `UPDATE run SET state = ?, finished_at = ? WHERE position = ? AND state = 0`,
-		&s.deletePend: `DELETE FROM pending WHERE position = ?`,
+		&s.finishRun:     `UPDATE run SET state = ?, finished_at = ? WHERE position = ? AND state = 0`,
+		&s.deletePend:    `DELETE FROM pending WHERE position = ?`,
+		&s.insertPast:    `INSERT INTO past (type, filter_key, time_to, time_from, window) VALUES (?, ?, ?, ?, ?)`,
+		&s.endedWindows:  endedWindowsQuery,
+		&s.endedOutcomes: endedOutcomesQuery,
+		&s.keepPast:      keepPastQuery,
+		&s.forgetPast:    forgetPastQuery,
 		&s.insertKey: `INSERT INTO emit_key (position, project, key, digest, status, accepted_at)
 			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (project, key) DO NOTHING`,
 		&s.findKey:   `SELECT position, digest, status, accepted_at FROM emit_key WHERE project = ? AND key = ?`,

@@ -33,6 +33,9 @@ type Config struct {
 	CheckpointWait time.Duration
 	// ScrubAfter is how long the write-ahead log may hold noStore metadata of a finished run; 30 s when zero.
 	ScrubAfter time.Duration
+	// keepAtOnce is how many windows wait for one another before lookbacks find copies of them; 8,192 when zero. That is some
+	// for each of a thousand assets, and a megabyte.
+	keepAtOnce int
 	// Logger is told of failed commits and checkpoints; silent when nil.
 	Logger *slog.Logger
 }
@@ -47,6 +50,7 @@ func (c Config) withDefaults() Config {
 	c.WALBytes = cmp.Or(c.WALBytes, 64<<20)
 	c.CheckpointWait = cmp.Or(c.CheckpointWait, 500*time.Millisecond)
 	c.ScrubAfter = cmp.Or(c.ScrubAfter, 30*time.Second)
+	c.keepAtOnce = cmp.Or(c.keepAtOnce, 8192)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

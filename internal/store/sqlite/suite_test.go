@@ -12,6 +12,6 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t testing.TB) storetest.Opener {
 		path := filepath.Join(t.TempDir(), "orca.db")
-		return func(ctx context.Context) (storetest.Service, error) { return Open(ctx, path, Config{}) }
+		return func(ctx context.Context) (storetest.Service, error) { return Open(ctx, path, Config{keepAtOnce: 3}) }
 	})
 }

@@ -31,8 +31,11 @@ type writer struct {
 	lots       map[orca.LotHash]int64
 	types      map[orca.WindowTypeID]int64
 	algorithms map[orca.AlgorithmID]int64
+	// lookedAt are the keys of algorithms that are looked back at by filters.
+	lookedAt map[int64]bool
 	// earliest is, by plan, a time_to that is in table earliest for all of the plan's nodes, or something lower.
 	earliest map[int64]orca.Time
+	keeper   keeper
 	// noStore: a window type has fields that are not stored, so that finished runs leave bytes to scrub.
 	noStore bool
 }
@@ -96,7 +99,7 @@ func (w *writer) load(ctx context.Context) error {
 // loadKeys reads the integer keys of the registry. It leaves the algorithms' definitions alone: after a change of a large
 // registry, emits would wait for them.
 func (w *writer) loadKeys(ctx context.Context) error {
-	types, algorithms, noStore := map[orca.WindowTypeID]int64{}, map[orca.AlgorithmID]int64{}, false
+	types, algorithms, lookedAt, noStore := map[orca.WindowTypeID]int64{}, map[orca.AlgorithmID]int64{}, map[int64]bool{}, false
 	for _, part := range []struct {
 		what, query string
 		row         func([]driver.Value) error
@@ -111,36 +114,46 @@ func (w *writer) loadKeys(ctx context.Context) error {
 			algorithms[orca.AlgorithmID{Processor: text(row, 1), Name: text(row, 2), Version: text(row, 3)}] = row[0].(int64)
 			return nil
 		}},
+		{"lookbacks", lookedAtQuery, func(row []driver.Value) error {
+			lookedAt[row[0].(int64)] = true
+			return nil
+		}},
 	} {
 		if err := w.conn.each(ctx, part.query, part.row); err != nil {
 			return fmt.Errorf("read the keys of the registry's %s: %w", part.what, err)
 		}
 	}
-	w.types, w.algorithms, w.noStore = types, algorithms, noStore
+	w.types, w.algorithms, w.lookedAt, w.noStore = types, algorithms, lookedAt, noStore
 	return nil
 }
 
 // batchTx is one attempt to write a batch: what its transaction adds to what the writer remembers.
 type batchTx struct {
 	*writer
-	ttl   int64
-	last  orca.Position
-	plans map[orca.PlanHash]int64
-	lots  map[orca.LotHash]int64
+	ttl int64
+	// keepAtOnce: see keeper.
+	keepAtOnce int
+	last       orca.Position
+	plans      map[orca.PlanHash]int64
+	lots       map[orca.LotHash]int64
 	// earliest is what is lower than the writer's, and not written yet.
 	earliest map[int64]orca.Time
 	// clock is the newest AcceptedAt of emissions with a key; keys is how many keys were written.
 	clock orca.Time
 	keys  int
-	// finished: a run lost its row of an open one.
+	// finished: a run lost its row of an open one. ended are those whose outcomes somebody may look back at.
 	finished bool
+	ended    []orca.Position
+	// endedWindows are those of them that may get copies, and kept how many others that were due got theirs.
+	endedWindows []endedWindow
+	kept         int
 }
 
 func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
 	if _, err := w.stmt.begin.exec(ctx); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), last: w.last, plans: map[orca.PlanHash]int64{},
+	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), keepAtOnce: cfg.keepAtOnce, last: w.last, plans: map[orca.PlanHash]int64{},
 		lots: map[orca.LotHash]int64{}, earliest: map[int64]orca.Time{}}, nil
 }
 
@@ -150,6 +163,7 @@ func (tx *batchTx) keep() {
 	maps.Copy(tx.writer.plans, tx.plans)
 	maps.Copy(tx.writer.lots, tx.lots)
 	maps.Copy(tx.writer.earliest, tx.earliest)
+	tx.writer.keeper.add(tx.endedWindows, tx.kept, tx.keepAtOnce)
 }
 
 // plan returns the integer key of a plan, writing the plan when it is new.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -32,6 +33,9 @@ func filteredTypes() (types []filteredType) {
 		f := filteredType{typ: t, fields: sortedNames(fields)}
 		for i := range 2 {
 			f.algorithms = append(f.algorithms, known("edge", fmt.Sprintf("%s-%d", t.ID.Name, i), t, orca.ResultValue, "r"))
+		}
+		if n == 2 {
+			f.algorithms[1].Algorithm.Self = orca.Lookback{} // nobody looks back at it, and one may ask nevertheless
 		}
 		types = append(types, f)
 	}
@@ -110,6 +114,9 @@ func (m *pastModel) emit(t *rapid.T) {
 		e := emission(rapid.IntRange(0, 5).Draw(t, "minute"))
 		e.Window.From -= orca.Time(rapid.IntRange(0, 1).Draw(t, "earlier")) * 60e9
 		e.Window.Type, e.Filters = filtered[of].typ.ID, nil
+		if rarely(t, "much metadata") {
+			e.Window.Metadata = bytes.Repeat([]byte("m"), 600)
+		}
 		for _, field := range filtered[of].fields {
 			e.Filters = append(e.Filters, orca.FilterValue{Field: field, Hash: [16]byte{byte(rapid.IntRange(0, 1).Draw(t, field))}})
 		}
@@ -138,6 +145,9 @@ func (m *pastModel) settle(t *rapid.T) {
 			}
 			kinds := []orca.OutcomeKind{orca.Succeeded, orca.Succeeded, orca.HandledFailed, orca.UnhandledFailed, orca.Skipped, orca.Cancelled}
 			o := outcome(n, rapid.SampledFrom(kinds).Draw(t, "kind"))
+			if o.Result != nil {
+				o.Result.Encoded = bytes.Repeat([]byte{byte(i + 1)}, rapid.SampledFrom([]int{0, 1, 30, 200, 300, 9000}).Draw(t, "size"))
+			}
 			s.Outcomes = append(s.Outcomes, o)
 			r.outcomes[n.Algorithm.ID] = o
 		}
@@ -217,8 +227,27 @@ func (m *pastModel) compare(t *rapid.T) {
 		q.EarliestTo = at(rapid.IntRange(0, 4).Draw(t, "earliest"))
 	}
 	want := m.past(q, looks.emission)
-	check(t, "past", m.ledger.past(q), want)
+	q.Rows = rapid.Bool().Draw(t, "rows")
+	got := m.ledger.past(q)
+	for i := range got {
+		if row := got[i].Row; row != nil {
+			check(t, "row at hand", *row, m.row(q.Algorithm, got[i]))
+			got[i].Row = nil
+		}
+	}
+	check(t, "past", got, want)
 	m.compareRows(t, q.Algorithm, want)
+}
+
+// row is the row of a success.
+func (m *pastModel) row(of orca.AlgorithmID, p orca.PastRun) orca.PastRow {
+	run := &m.runs[p.Position-1]
+	row := orca.PastRow{WindowID: p.Window, Position: p.Position, Revision: run.revision,
+		ProducedAt: cmp.Or(run.outcomes[of].ProducedAt, p.Position), Window: run.emission.Window}
+	if encoded := run.outcomes[of].Result.Encoded; len(encoded) > 0 {
+		row.Result = encoded
+	}
+	return row
 }
 
 func (m *pastModel) past(q orca.PastQuery, looks orca.Emission) []orca.PastRun {
@@ -259,9 +288,7 @@ func (m *pastModel) compareRows(t *rapid.T, of orca.AlgorithmID, runs []orca.Pas
 			continue
 		}
 		positions = append(positions, r.Position)
-		run := &m.runs[r.Position-1]
-		want = append(want, orca.PastRow{WindowID: r.Window, Position: r.Position, Revision: run.revision,
-			ProducedAt: cmp.Or(run.outcomes[of].ProducedAt, r.Position), Window: run.emission.Window, Result: run.outcomes[of].Result.Encoded})
+		want = append(want, m.row(of, r))
 	}
 	check(t, "rows", must[[]orca.PastRow](t)(m.ledger.PastRows(t.Context(), of, positions)), want)
 }

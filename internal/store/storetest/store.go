@@ -49,7 +49,8 @@ type Store interface {
 	Results(context.Context, orca.Position, []orca.AlgorithmID) ([]orca.Result, error)
 	Backlog(context.Context) (orca.Backlog, error)
 	// Past calls yield with the runs that the query selects, by (To, From, Position) descending, until it returns false.
-	// yield does not block.
+	// yield does not block. When the query asks for rows, a store may add those that cost it nothing to look for; the
+	// others are got by PastRows.
 	Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error
 	// PastRows returns the results of an algorithm in the given runs with their windows, in the order asked, or
 	// orca.NotFound naming the first run in which it did not succeed.

@@ -31,6 +31,16 @@ CREATE TABLE algorithm (
     UNIQUE (processor, name, version)
 ) STRICT;
 
+-- The algorithms that are looked back at, whether they are known yet or not: by window_type 0, or without a lookback by
+-- algorithms of a window type, which only look back when theirs is another one.
+CREATE TABLE looked_at (
+    processor TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    window_type INTEGER NOT NULL,
+    PRIMARY KEY (processor, name, version, window_type)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE processor (
     name TEXT PRIMARY KEY,
     project TEXT NOT NULL,
@@ -79,7 +89,20 @@ CREATE TABLE window (
     filter_key BLOB                          -- hash of filters; NULL when there are none
 ) STRICT;
 CREATE INDEX window_time ON window (type, time_to, time_from);
-CREATE INDEX window_filter ON window (type, filter_key, time_to, time_from) WHERE filter_key IS NOT NULL;
+
+-- The windows that have filters, those of equal ones next to one another, for lookbacks: every page that is read costs
+-- more than all the rows on it. Once the first run has ended there are copies of what lookbacks give of the window, unless
+-- they are large, and until the window gets another run.
+CREATE TABLE past (
+    type INTEGER NOT NULL REFERENCES window_type (id),
+    filter_key BLOB NOT NULL,
+    time_to INTEGER NOT NULL,
+    time_from INTEGER NOT NULL,
+    window INTEGER NOT NULL REFERENCES window (id),
+    kept BLOB,                               -- which outcomes, see keptKey; NULL when there are no copies
+    rest BLOB,                               -- origin, metadata and results, see keptRun
+    PRIMARY KEY (type, filter_key, time_to, time_from, window)
+) STRICT, WITHOUT ROWID;
 
 -- Runs. The highest position is never deleted: the next one continues from it.
 CREATE TABLE run (
