@@ -434,6 +434,13 @@ func (s *session) Results(ctx context.Context, p orca.Position, ids []orca.Algor
 // Past is the rule itself, slowly.
 func (s *session) Past(ctx context.Context, q orca.PastQuery, yield func(orca.PastRun) bool) error {
 	for _, p := range s.past(q) {
+		if q.Rows && p.Kind == orca.Succeeded && p.Position%3 > 0 { // some are at hand
+			row, err := s.row(q.Algorithm, p.Position)
+			if err != nil {
+				return err
+			}
+			p.Row = &row
+		}
 		if !yield(p) {
 			break
 		}
@@ -473,14 +480,21 @@ func agree(a, b []orca.FilterValue, fields []string) bool {
 func (s *session) PastRows(ctx context.Context, id orca.AlgorithmID, at []orca.Position) ([]orca.PastRow, error) {
 	rows := make([]orca.PastRow, len(at))
 	for k, p := range at {
-		r := s.run(p)
-		i := slices.IndexFunc(r.outcomes, func(o orca.Outcome) bool { return o.Algorithm == id && o.Kind == orca.Succeeded })
-		if i < 0 {
-			return nil, orca.Errorf(orca.NotFound, "run %d has no result of %s", p, id.Full())
+		var err error
+		if rows[k], err = s.row(id, p); err != nil {
+			return nil, err
 		}
-		rows[k] = orca.PastRow{WindowID: r.Window, Position: p, Window: r.Stored, Result: r.outcomes[i].Result.Encoded}
 	}
 	return rows, s.fault(ctx, "PastRows")
+}
+
+func (s *session) row(id orca.AlgorithmID, p orca.Position) (orca.PastRow, error) {
+	r := s.run(p)
+	i := slices.IndexFunc(r.outcomes, func(o orca.Outcome) bool { return o.Algorithm == id && o.Kind == orca.Succeeded })
+	if i < 0 {
+		return orca.PastRow{}, orca.Errorf(orca.NotFound, "run %d has no result of %s", p, id.Full())
+	}
+	return orca.PastRow{WindowID: r.Window, Position: p, Window: r.Stored, Result: r.outcomes[i].Result.Encoded}, nil
 }
 
 func (s *session) Backlog(ctx context.Context) (orca.Backlog, error) {

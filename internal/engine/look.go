@@ -46,7 +46,7 @@ type outcomeKey = orca.OutcomeKey
 
 // found is what the looks of a node have found.
 type found struct {
-	// positions by look; nil when there were too many to be kept.
+	// positions by look; nil when there were too many to be kept, or walking once more is the faster way to the rows.
 	positions [][]orca.Position
 	// nothing, by look: the ledger had no run for it.
 	nothing []bool
@@ -131,7 +131,9 @@ func (e *Engine) find(ctx context.Context, r *run, i int) (f found) {
 			return found{open: outcomeKey{Position: open.Position, Algorithm: places[k].Of}}
 		}
 		total += len(rows)
-		f.positions[k] = positionsOf(rows)
+		if len(places[k].Fields) == 0 { // those of equal fields have their rows at hand
+			f.positions[k] = positionsOf(rows)
+		}
 		f.nothing[k] = !from.some
 	}
 	if total > maxFound {
@@ -257,61 +259,4 @@ func (e *Engine) wake(k outcomeKey) {
 			e.lookAgain(n)
 		}
 	}
-}
-
-// past puts the rows together that the looks of a node found.
-func (j *job) past(ctx context.Context, i int) (dependencies map[int][]orca.Row, err error) {
-	r, ledger := j.run, j.engine.cfg.Ledger
-	if !r.plan.LooksBack(i) {
-		return nil, nil
-	}
-	positions := j.found[i]
-	dependencies = map[int][]orca.Row{}
-	for k, place := range r.looks(i) {
-		if s, known := j.engine.recent.read(&place, r.filters, r.position, j.engine.cfg.Available, true); known && s.open == nil {
-			dependencies[place.Dependency] = s.rows
-			continue
-		}
-		var at []orca.Position
-		if positions != nil {
-			at = positions[k]
-		} else {
-			rows, open, err := place.Read(ctx, ledger, r.window, r.position, j.engine.cfg.Available)
-			if err != nil {
-				return nil, fmt.Errorf("look back from run %d: %w", r.position, err)
-			}
-			if open != nil {
-				return nil, fmt.Errorf("look back from run %d: %s of run %d is not settled any more", r.position, place.Of.Full(), open.Position)
-			}
-			at = positionsOf(rows)
-		}
-		if dependencies[place.Dependency], err = j.rows(ctx, place.Of, at); err != nil {
-			return nil, err
-		}
-	}
-	return dependencies, nil
-}
-
-// rowsAtOnce is how many rows are read from the ledger at once.
-const rowsAtOnce = 256
-
-// rows reads past results. It gives up when there are more bytes than a request may have.
-func (j *job) rows(ctx context.Context, of orca.AlgorithmID, at []orca.Position) ([]orca.Row, error) {
-	rows := make([]orca.Row, 0, len(at))
-	var size int64
-	for some := range slices.Chunk(at, rowsAtOnce) {
-		past, err := j.engine.cfg.Ledger.PastRows(ctx, of, some)
-		if err != nil {
-			return nil, fmt.Errorf("read past results for run %d: %w", j.run.position, err)
-		}
-		for i := range past {
-			rows = append(rows, orca.Row{Window: past[i].Window, Result: past[i].Result})
-			size += int64(len(past[i].Result) + len(past[i].Window.Metadata))
-		}
-		if size > j.engine.cfg.MaxRequestBytes {
-			return nil, orca.Errorf(orca.Exhausted, "the past results of %s alone have more than %d bytes, which is the limit (--max-message-size): look back less far",
-				of.Full(), j.engine.cfg.MaxRequestBytes)
-		}
-	}
-	return rows, nil
 }
