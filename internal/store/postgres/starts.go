@@ -1,0 +1,256 @@
+package postgres
+
+import (
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// startColumns are the rows of windows and runs that begin, column by column. nth is a run's place among them, from 1, and
+// so the distance of its position from the one that the counter had before.
+type startColumns struct {
+	windows  windowColumns
+	runs     runColumns
+	open     openColumns
+	parked   openColumns
+	setbacks int
+	outcomes outcomeColumns
+	kept     keptColumns
+	keys     keyColumns
+}
+
+type windowColumns struct {
+	nth, from, to               []int64
+	typ                         []int32
+	origin                      []string
+	metadata, filters, filterBy [][]byte
+}
+
+func (c *windowColumns) add(nth int64, typ int32, e *orca.Emission) {
+	w, filters := &e.Window, encodeFilters(e.Filters)
+	c.nth, c.from, c.to = append(c.nth, nth), append(c.from, int64(w.From)), append(c.to, int64(w.To))
+	c.typ, c.origin = append(c.typ, typ), append(c.origin, stored(w.Origin))
+	c.metadata, c.filters, c.filterBy = append(c.metadata, orNull(w.Metadata)), append(c.filters, filters), append(c.filterBy, filterKey(filters))
+}
+
+// orNull stores what is empty as NULL.
+func orNull(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// runColumns: window 0 is the run's own position.
+type runColumns struct {
+	nth, window, accepted []int64
+	plan, revision        []int32
+	kind, state           []int16
+}
+
+func (c *runColumns) add(nth int64, window orca.WindowID, plan, revision int32, kind orca.RunKind, state orca.RunState, accepted orca.Time) {
+	c.nth, c.window, c.accepted = append(c.nth, nth), append(c.window, int64(window)), append(c.accepted, int64(accepted))
+	c.plan, c.revision = append(c.plan, plan), append(c.revision, revision)
+	c.kind, c.state = append(c.kind, int16(kind)), append(c.state, int16(state))
+}
+
+// openColumns: lot is for parked runs.
+type openColumns struct {
+	nth      []int64
+	lot      []int32
+	metadata [][]byte
+}
+
+func (c *openColumns) add(nth int64, lot int32, metadata []byte) {
+	c.nth, c.lot, c.metadata = append(c.nth, nth), append(c.lot, lot), append(c.metadata, orNull(metadata))
+}
+
+// keptColumns are outcomes that are copied.
+type keptColumns struct {
+	nth, from []int64
+	algorithm []int32
+}
+
+type keyColumns struct {
+	nth, accepted []int64
+	project, key  []string
+	digest        [][]byte
+	status        []int16
+}
+
+func (c *keyColumns) add(nth int64, e *orca.Emission) {
+	c.nth, c.accepted = append(c.nth, nth), append(c.accepted, int64(e.AcceptedAt))
+	c.project, c.key = append(c.project, stored(e.Key.Project)), append(c.key, stored(e.Key.Key))
+	c.digest, c.status = append(c.digest, e.Key.Digest[:]), append(c.status, int16(e.Status))
+}
+
+// writeStarts adds the statements that give positions and write what begins there. They come last, because the first of
+// them locks the counter until the commit.
+func (w *write) writeStarts() {
+	w.orderStarts()
+	if len(w.starts) == 0 {
+		return
+	}
+	var c startColumns
+	next := 0 // revision
+	for i, r := range w.starts {
+		if r.emission != nil {
+			w.startEmission(&c, int64(i+1), r.emission)
+			continue
+		}
+		w.startRevision(&c, int64(i+1), r, &w.bases[next])
+		next++
+	}
+	w.writeEarliest()
+	n := int64(len(w.starts))
+	w.batch.Queue(w.names.in(`UPDATE {counter} SET position = position + $1 RETURNING position - $1`), n).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&w.base); err != nil {
+			return fmt.Errorf("give positions: %w", err)
+		}
+		return nil
+	})
+	w.insertStarts(&c, n)
+	w.insertKeys(&c.keys, n)
+}
+
+// orderStarts puts emissions and revisions in the order in which they were queued.
+func (w *write) orderStarts() {
+	if len(w.revisions) == 0 {
+		return
+	}
+	w.starts = w.starts[:0:0]
+	going := map[*request]bool{}
+	for _, r := range w.emissions {
+		going[r] = true
+	}
+	for _, r := range w.revisions {
+		going[r] = true
+	}
+	for _, r := range w.order {
+		if going[r] {
+			w.starts = append(w.starts, r)
+		}
+	}
+}
+
+func (w *write) startEmission(c *startColumns, nth int64, e *orca.Emission) {
+	plan := w.memory.plans[e.Plan.Hash]
+	c.windows.add(nth, w.keys.Load().types[e.Window.Type].id, e)
+	c.runs.add(nth, 0, plan, 1, orca.RunEmit, e.End, e.AcceptedAt)
+	c.outcomes.add(w.keys.Load(), nth, e.Outcomes)
+	w.lower(plan, e.Window.To)
+	if e.Key.Key != "" {
+		c.keys.add(nth, e)
+	}
+	switch {
+	case e.End != orca.RunOpen:
+		c.end(e.End)
+	case e.Lot != nil:
+		c.parked.add(nth, w.memory.lots[e.Lot.Hash], e.FullMetadata)
+	default:
+		c.open.add(nth, 0, e.FullMetadata)
+	}
+}
+
+// end takes note of a run that ends as it begins.
+func (c *startColumns) end(state orca.RunState) {
+	if state > orca.RunSucceeded {
+		c.setbacks++
+	}
+}
+
+func (w *write) startRevision(c *startColumns, nth int64, r *request, b *base) {
+	v, plan, k := r.revision, b.plan, w.keys.Load()
+	if v.Plan != nil {
+		plan = w.memory.plans[v.Plan.Hash]
+		w.lower(plan, b.end)
+	}
+	c.runs.add(nth, v.Window, plan, b.revision+1, v.Kind, v.End, v.AcceptedAt)
+	r.answer.accepted = orca.Accepted{Window: v.Window, Status: v.Status, Revision: int(b.revision) + 1}
+	for i := range v.Outcomes {
+		if o := &v.Outcomes[i]; isKept(o) {
+			c.kept.nth, c.kept.from = append(c.kept.nth, nth), append(c.kept.from, int64(v.Base))
+			c.kept.algorithm = append(c.kept.algorithm, k.algorithms[o.Algorithm].id)
+		} else {
+			c.outcomes.add(k, nth, v.Outcomes[i:i+1])
+		}
+	}
+	if v.End != orca.RunOpen {
+		c.end(v.End)
+		return
+	}
+	c.open.add(nth, 0, v.FullMetadata)
+}
+
+// writeEarliest writes what the transaction lowers, in an order that all have.
+func (w *write) writeEarliest() {
+	if len(w.lowered) == 0 {
+		return
+	}
+	var plans []int32
+	var times []int64
+	for plan, t := range w.lowered {
+		plans, times = append(plans, plan), append(times, int64(t))
+	}
+	w.add("write since when the nodes of plans run", `INSERT INTO {earliest} AS e (algorithm, time_to)
+		SELECT n.algorithm, min(u.time_to) FROM unnest($1::int[], $2::bigint[]) AS u(plan, time_to)
+		JOIN {plan_node} n ON n.plan = u.plan GROUP BY n.algorithm ORDER BY n.algorithm
+		ON CONFLICT (algorithm) DO UPDATE SET time_to = excluded.time_to WHERE excluded.time_to < e.time_to`, plans, times)
+}
+
+func (w *write) insertStarts(c *startColumns, n int64) {
+	if t := &c.windows; len(t.nth) > 0 {
+		w.add("write windows", `INSERT INTO {window} (id, time_from, time_to, type, origin, metadata, filters, filter_key)
+			SELECT c.position - $1 + u.nth, u.time_from, u.time_to, u.type, u.origin, u.metadata, u.filters, u.filter_key FROM {counter} c,
+			unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[])
+				AS u(nth, time_from, time_to, type, origin, metadata, filters, filter_key)`,
+			n, t.nth, t.from, t.to, t.typ, t.origin, t.metadata, t.filters, t.filterBy)
+	}
+	r := &c.runs
+	w.add("write runs", `INSERT INTO {run} (position, "window", accepted_at, finished_at, plan, revision, kind, state)
+		SELECT c.position - $1 + u.nth, CASE u."window" WHEN 0 THEN c.position - $1 + u.nth ELSE u."window" END, u.accepted_at,
+			CASE u.state WHEN 0 THEN NULL ELSE u.accepted_at END, u.plan, u.revision, u.kind, u.state FROM {counter} c,
+		unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::smallint[], $8::smallint[])
+			AS u(nth, "window", accepted_at, plan, revision, kind, state)`,
+		n, r.nth, r.window, r.accepted, r.plan, r.revision, r.kind, r.state)
+	if c.setbacks > 0 {
+		w.add("write setbacks", `INSERT INTO {setback} (state, "window", position) SELECT r.state, r."window", r.position
+			FROM {counter} c JOIN {run} r ON r.position > c.position - $1 AND r.position <= c.position WHERE r.state > 1`, n)
+	}
+	if o := &c.open; len(o.nth) > 0 {
+		w.add("write open runs", `INSERT INTO {pending} (position, metadata) SELECT c.position - $1 + u.nth, u.metadata
+			FROM {counter} c, unnest($2::bigint[], $3::bytea[]) AS u(nth, metadata)`, n, o.nth, o.metadata)
+	}
+	if o := &c.parked; len(o.nth) > 0 {
+		w.add("write parked runs", `INSERT INTO {parked} (position, lot, metadata) SELECT c.position - $1 + u.nth, u.lot, u.metadata
+			FROM {counter} c, unnest($2::bigint[], $3::int[], $4::bytea[]) AS u(nth, lot, metadata)`, n, o.nth, o.lot, o.metadata)
+	}
+	if k := &c.kept; len(k.nth) > 0 {
+		w.add("keep outcomes", keepOutcomes, n, k.nth, k.from, k.algorithm)
+	}
+	if o := &c.outcomes; len(o.run) > 0 {
+		w.add("write outcomes", insertFirstOutcomes, append([]any{n}, o.args()...)...)
+	}
+}
+
+// insertKeys writes idempotency keys in an order that all have, and deletes those that have expired: more than were
+// written since, so that it keeps up, and no more than that, so that no commit is held up.
+func (w *write) insertKeys(c *keyColumns, n int64) {
+	if len(w.expired) > 0 {
+		w.add("delete expired idempotency keys", `DELETE FROM {emit_key} WHERE position = ANY($1::bigint[])`, w.expired)
+	}
+	if len(c.nth) == 0 {
+		return
+	}
+	w.add("write idempotency keys", `INSERT INTO {emit_key} (position, accepted_at, status, project, key, digest)
+		SELECT c.position - $1 + u.nth, u.accepted_at, u.status, u.project, u.key, u.digest FROM {counter} c,
+		unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::bytea[]) AS u(nth, accepted_at, status, project, key, digest)`,
+		n, c.nth, c.accepted, c.status, c.project, c.key, c.digest)
+	if written := w.memory.keysWritten + w.keyCount; written >= expireAfter {
+		w.add("delete expired idempotency keys", `DELETE FROM {emit_key} WHERE accepted_at <= $1
+			AND position IN (SELECT position FROM {emit_key} ORDER BY position LIMIT $2)`,
+			int64(w.newest)-int64(w.cfg.IdempotencyTTL), 2*written)
+	}
+}

@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// Config bounds a Store. The zero value is what a core uses.
+type Config struct {
+	// Schema holds the tables; it is made when it is not there. "orca" when empty.
+	Schema string
+	// BatchRows is how many rows of the queue go into one transaction at most; 4,096 when zero.
+	BatchRows int
+	// BatchBytes is how many bytes of payload go into one transaction at most; a larger row goes alone. 16 MiB when zero.
+	BatchBytes int
+	// QueueBytes is the payload that may wait for the writer; Accept refuses above it. Settle never refuses, since
+	// its callers bound what they have in flight. 256 MiB when zero.
+	QueueBytes int
+	// IdempotencyTTL is how long an idempotency key is remembered, by the AcceptedAt of the emissions; 24 h when zero.
+	IdempotencyTTL time.Duration
+	// Readers is the number of connections for reads and for changes of the registry; 8 when zero.
+	Readers int
+	// ReadTimeout cuts off a read; 10 s when zero.
+	ReadTimeout time.Duration
+	// WriteTimeout is how long a transaction may take before its connection counts as lost; 10 s when zero.
+	WriteTimeout time.Duration
+	// Logger is told of failed commits and lost connections; silent when nil.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Schema = cmp.Or(c.Schema, "orca")
+	c.BatchRows = cmp.Or(c.BatchRows, 4096)
+	c.BatchBytes = cmp.Or(c.BatchBytes, 16<<20)
+	c.QueueBytes = cmp.Or(c.QueueBytes, 256<<20)
+	c.IdempotencyTTL = cmp.Or(c.IdempotencyTTL, 24*time.Hour)
+	c.Readers = cmp.Or(c.Readers, 8)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, 10*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Store is the durable registry and ledger in a PostgreSQL database. Its methods may be called from any goroutine.
+type Store struct {
+	cfg    Config
+	target *target
+	names  *names
+	tag    string
+	secret []byte
+	queue  *queue
+	stats  counters
+	pool   *pgxpool.Pool
+
+	// link and memory belong to Serve.
+	link   *link
+	memory memory
+
+	keys    atomic.Pointer[keys]
+	loading sync.Mutex // held while the keys are read
+	// seen is a position up to which all runs are known to exist.
+	seen atomic.Int64
+}
+
+// Open connects to the database that a URL of the form postgres://user:password@host:port/database names, and brings the
+// schema up to date. It fails when the database cannot be reached or used, saying what to do.
+func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
+	s := &Store{cfg: cfg.withDefaults()}
+	s.names, s.queue, s.memory = &names{schema: s.cfg.Schema}, newQueue(s.cfg), newMemory()
+	var err error
+	if s.target, err = parseTarget(url); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		s.release()
+		return nil, s.target.explain(s.cfg.Schema, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	conn, err := s.target.connect(ctx)
+	if err != nil {
+		return err
+	}
+	s.link = newLink(s.target, conn, s.cfg.Logger)
+	if err := s.target.check(ctx, conn, s.cfg.Logger); err != nil {
+		return err
+	}
+	if err := migrate(ctx, conn, s.names); err != nil {
+		return err
+	}
+	if err := s.identify(ctx, conn); err != nil {
+		return fmt.Errorf("read the ledger's secret: %w", err)
+	}
+	var newest int64
+	if err := conn.QueryRow(ctx, s.names.in(`SELECT position FROM {counter}`)).Scan(&newest); err != nil {
+		return fmt.Errorf("read the last position: %w", err)
+	}
+	s.saw(orca.Position(newest))
+	if s.pool, err = s.target.pool(ctx, s.cfg.Readers); err != nil {
+		return err
+	}
+	return s.loadKeys(ctx)
+}
+
+// identify reads tag and secret. Whoever is first makes them.
+func (s *Store) identify(ctx context.Context, conn *pgx.Conn) error {
+	const query = `SELECT tag, secret FROM {ledger}`
+	err := conn.QueryRow(ctx, s.names.in(query)).Scan(&s.tag, &s.secret)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	tag, secret := newIdentity()
+	if _, err := conn.Exec(ctx, s.names.in(`INSERT INTO {ledger} (id, tag, secret) VALUES (1, $1, $2) ON CONFLICT (id) DO NOTHING`), tag, secret); err != nil {
+		return err
+	}
+	return conn.QueryRow(ctx, s.names.in(query)).Scan(&s.tag, &s.secret)
+}
+
+// Close closes the store. Serve must have returned. What was queued and never served is answered with
+// orca.Unavailable.
+func (s *Store) Close() error {
+	for _, r := range s.queue.abandon() {
+		r.fail(errStopped())
+	}
+	s.release()
+	return nil
+}
+
+func (s *Store) release() {
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	if s.link != nil {
+		s.link.close()
+	}
+}
+
+// saw takes note that all runs up to a position exist.
+func (s *Store) saw(p orca.Position) {
+	for {
+		known := s.seen.Load()
+		if int64(p) <= known || s.seen.CompareAndSwap(known, int64(p)) {
+			return
+		}
+	}
+}
+
+// Tag returns the short random name of this ledger, made when it was created.
+func (s *Store) Tag() string { return s.tag }
+
+// Secret returns the 32 random bytes, made when the ledger was created, that key the hashes of noStore fields.
+func (s *Store) Secret() []byte { return bytes.Clone(s.secret) }
+
+// String names the database and the schema, without a password.
+func (s *Store) String() string { return s.target.String() }
