@@ -17,16 +17,12 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 	"github.com/orca-telemetry/orca/internal/registry"
 	"github.com/orca-telemetry/orca/internal/rpc"
-	"github.com/orca-telemetry/orca/internal/store/sqlite"
 )
 
 // The parts fit where they are used.
 var (
-	_ engine.Ledger  = (*sqlite.Store)(nil)
 	_ engine.Fleet   = (*fleet.Fleet)(nil)
 	_ engine.Planner = (*registry.Registry)(nil)
-	_ registry.Store = (*sqlite.Store)(nil)
-	_ rpc.Ledger     = (*sqlite.Store)(nil)
 	_ rpc.Registry   = announcements{}
 	_ rpc.Engine     = (*engine.Engine)(nil)
 	_ rpc.Fleet      = (*fleet.Fleet)(nil)
@@ -104,7 +100,7 @@ type core struct {
 	log       *slog.Logger
 	listeners listeners
 	access    access
-	store     *sqlite.Store
+	store     *store
 	registry  *registry.Registry
 	fleet     *fleet.Fleet
 	engine    *engine.Engine
@@ -113,23 +109,20 @@ type core struct {
 }
 
 func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listeners, a access) (*core, error) {
-	path, err := config.SQLitePath(cfg.Store)
-	if err != nil {
-		return nil, err
-	}
 	c := &core{cfg: cfg, log: log, listeners: l, access: a}
-	if c.store, err = sqlite.Open(ctx, path, sqlite.Config{IdempotencyTTL: cfg.IdempotencyTTL, Logger: log}); err != nil {
+	var err error
+	if c.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	if err := c.build(ctx, path); err != nil {
+	if err := c.build(ctx); err != nil {
 		return nil, errors.Join(err, c.store.Close())
 	}
 	return c, nil
 }
 
-func (c *core) build(ctx context.Context, path string) (err error) {
+func (c *core) build(ctx context.Context) (err error) {
 	cfg, now := c.cfg, clock(c.cfg.Now)
-	c.readiness = newReadiness(ctx, path, int64(cfg.DiskReserve), c.store.Failing)
+	c.readiness = newReadiness(ctx, c.store.path, int64(cfg.DiskReserve), c.store.Failing)
 	c.fleet = fleet.New(fleet.Config{
 		Log: c.log, Heartbeat: cfg.Heartbeat, MaxInFlight: cfg.MaxInFlight, ExecutionTimeout: cfg.ExecutionTimeout,
 		MaxMessageSize: int(cfg.MaxMessageSize), OmitLegacyFields: !cfg.LegacyRequestFields,
@@ -153,7 +146,7 @@ func (c *core) build(ctx context.Context, path string) (err error) {
 	}
 	c.rpc, err = rpc.New(rpc.Config{
 		Registry: announcements{c.registry, c.fleet}, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
-		Version: Version(), Store: "sqlite:" + path, StartedAt: time.Now(),
+		Version: Version(), Store: c.store.name, StartedAt: time.Now(),
 		Available:      cfg.Lookback == config.LookbackAvailable,
 		MaxMessageSize: int(cfg.MaxMessageSize), Ready: c.readiness.err,
 		TLS: c.access.tls, Authorize: c.access.authorize,

@@ -20,7 +20,7 @@ func (c *core) metrics() prometheus.Gatherer {
 }
 
 func (c *core) stats() httpapi.Stats {
-	e, s := c.engine.Stats(), c.store.Stats()
+	e := c.engine.Stats()
 	out := httpapi.Stats{
 		PendingRuns: max(0, e.Open-e.Active-e.Parked), ActiveRuns: e.Active, ParkedRuns: e.Parked, ActiveBytes: e.HeldBytes,
 		WindowsAccepted: uint64(e.Accepted),
@@ -29,7 +29,7 @@ func (c *core) stats() httpapi.Stats {
 			UnhandledFailed: uint64(e.Outcomes[orca.UnhandledFailed]), Skipped: uint64(e.Outcomes[orca.Skipped]),
 			Cancelled: uint64(e.Outcomes[orca.Cancelled]),
 		},
-		StoreCommits: s.Commits,
+		StoreCommits: c.store.commits(),
 	}
 	for _, p := range c.fleet.Status() {
 		out.CallsQueued += int64(p.Queued)

@@ -26,7 +26,11 @@ type readiness struct {
 	full     atomic.Pointer[string] // why the disk is too full; nil when it is not
 }
 
+// newReadiness looks at the disk of the store's file; without one there is no disk to look at.
 func newReadiness(ctx context.Context, path string, reserve int64, failing func() error) *readiness {
+	if path == "" {
+		return &readiness{failing: failing}
+	}
 	r := &readiness{dir: filepath.Dir(path), reserve: reserve, failing: failing}
 	r.look(ctx)
 	return r

@@ -24,9 +24,10 @@ func (s *shell) serve() *cobra.Command {
 			"stdout; it logs to stderr. The first SIGINT or SIGTERM stops it in order, a second one at once.\n\n" +
 			"Every flag is also an environment variable: ORCA_MAX_ACTIVE_RUNS is --max-active-runs. A flag beats the\n" +
 			"variable. ORCA_HTTP=off switches HTTP off.",
-		Example: "  orca serve\n  orca serve --grpc 127.0.0.1:0 --http off --store sqlite:/var/lib/orca/orca.db",
-		Args:    noArguments,
-		RunE:    func(c *cobra.Command, _ []string) error { return s.runServe(c, cfg) },
+		Example: "  orca serve\n  orca serve --grpc 127.0.0.1:0 --http off --store sqlite:/var/lib/orca/orca.db\n" +
+			"  ORCA_STORE=postgres://orca:PASSWORD@db.example:5432/orca orca serve",
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return s.runServe(c, cfg) },
 	}
 	config.AddFlags(c.Flags(), &cfg)
 	return c
@@ -46,7 +47,7 @@ func (s *shell) runServe(c *cobra.Command, cfg config.Config) error {
 		}
 	}
 	defer runtime.KeepAlive(ballast())
-	ready := func(a app.Addresses) { fmt.Fprintln(s.out, readyLine(a, cfg.Store)) }
+	ready := func(a app.Addresses) { fmt.Fprintln(s.out, readyLine(a, config.ShownStore(cfg.Store))) }
 	return explainServe(s.runCore(c.Context(), cfg, logger(s.errs, cfg), ready))
 }
 

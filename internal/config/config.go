@@ -23,9 +23,11 @@ type Config struct {
 	// HTTP is the address that health, readiness and metrics listen on, host:port. Port 0 takes a free one. Empty
 	// switches HTTP off. Default 127.0.0.1:33671.
 	HTTP string
-	// Store is where the ledger and the registry live, sqlite:PATH. Empty means the file that [DefaultStore] names.
-	// Default empty.
+	// Store is where the ledger and the registry live: sqlite:PATH, or the URL of a PostgreSQL database, postgres://…, which
+	// may hold a password; [ShownStore] is without it. Empty means the file that [DefaultStore] names. Default empty.
 	Store string
+	// Schema is where a PostgreSQL database has the tables; it is made when it is not there. Default orca.
+	Schema string
 	// TLSCert and TLSKey are PEM files with the certificate chain and the key that both listeners speak TLS with; they
 	// are read again when they change. Both or neither is given. Default empty, which is no TLS.
 	TLSCert, TLSKey string
@@ -109,6 +111,7 @@ func Default() Config {
 	return Config{
 		GRPC:                "127.0.0.1:33670",
 		HTTP:                "127.0.0.1:33671",
+		Schema:              "orca",
 		Heartbeat:           5 * time.Second,
 		InstanceTTL:         time.Hour,
 		MaxInFlight:         32,
@@ -191,33 +194,6 @@ func loopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// SQLitePath returns the file of a store of the form sqlite:PATH.
-func SQLitePath(store string) (string, error) {
-	path, ok := strings.CutPrefix(store, "sqlite:")
-	if authority, url := strings.CutPrefix(path, "//"); url {
-		path, ok = authority, ok && strings.HasPrefix(authority, "/")
-	}
-	switch {
-	case !ok || path == "":
-		return "", fmt.Errorf("store %q: want %s", store, storeForm)
-	case path == ":memory:" || strings.HasSuffix(path, "/"):
-		return "", fmt.Errorf("store %q: a store is a file: want %s", store, storeForm)
-	}
-	return path, nil
-}
-
-const storeForm = "sqlite:PATH, such as sqlite:/var/lib/orca/orca.db"
-
-func checkStore(store string) error {
-	if store == "" {
-		return nil
-	}
-	if _, err := SQLitePath(store); err != nil {
-		return errors.New("want " + storeForm)
-	}
-	return nil
 }
 
 // Quoted quotes a value that would be hard to see in a message.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ var written = map[string]string{
 	"grpc":                  "127.0.0.1:0",
 	"http":                  "[::1]:8080",
 	"store":                 "sqlite:/var/lib/orca/orca.db",
+	"schema":                "plant_7",
 	"tls-cert":              "/etc/orca/tls.crt",
 	"tls-key":               "/etc/orca/tls.key",
 	"token":                 "s3cret/+=",
@@ -45,11 +47,15 @@ var written = map[string]string{
 	"lookback":              "available",
 }
 
+// stores are the stores that there are, in words.
+const stores = "sqlite:PATH, such as sqlite:/var/lib/orca/orca.db, or postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+
 // meant is the Config that written describes.
 var meant = Config{
 	GRPC:                "127.0.0.1:0",
 	HTTP:                "[::1]:8080",
 	Store:               "sqlite:/var/lib/orca/orca.db",
+	Schema:              "plant_7",
 	TLSCert:             "/etc/orca/tls.crt",
 	TLSKey:              "/etc/orca/tls.key",
 	Token:               "s3cret/+=",
@@ -174,7 +180,7 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		{args: []string{"--http=127.0.0.1:99999"},
 			want: `invalid argument "127.0.0.1:99999" for "--http" flag: want host:port, such as 127.0.0.1:33670 (port 0 takes a free one), or "off" for none`},
 		{args: []string{"--store=/var/lib/orca.db"},
-			want: `invalid argument "/var/lib/orca.db" for "--store" flag: want sqlite:PATH, such as sqlite:/var/lib/orca/orca.db`},
+			want: `invalid argument "/var/lib/orca.db" for "--store" flag: want ` + stores},
 		{args: []string{"--heartbeat=5"}, want: `invalid argument "5" for "--heartbeat" flag: ` + durations},
 		{args: []string{"--heartbeat=0s"}, want: `invalid argument "0s" for "--heartbeat" flag: ` + durations},
 		{args: []string{"--max-attempts=0"}, want: `invalid argument "0" for "--max-attempts" flag: want a whole number, at least 1`},
@@ -205,7 +211,11 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{func(c *Config) { c.MaxInFlight = -1 }, "--max-in-flight -1: want a whole number, at least 1"},
-		{func(c *Config) { c.Store = "postgres://db" }, "--store postgres://db: want sqlite:PATH, such as sqlite:/var/lib/orca/orca.db"},
+		{func(c *Config) { c.Store = "mysql://db" }, "--store mysql://db: want " + stores},
+		{func(c *Config) { c.Store = "postgres://a:secret@db" }, "<nil>"},
+		{func(c *Config) { c.Store = "postgres://a:sec%ret@db" }, "--store postgres://…: want " + stores},
+		{func(c *Config) { c.Schema = "Plant" }, "--schema Plant: want lower-case letters, digits and _, not beginning with pg_, at most 63"},
+		{func(c *Config) { c.Schema = "pg_mine" }, "--schema pg_mine: want lower-case letters, digits and _, not beginning with pg_, at most 63"},
 		{func(c *Config) { c.LogLevel = 3 }, "--log-level info+3: want debug, info, warn or error"},
 		{func(c *Config) { c.GRPC = "0.0.0.0:33670" }, "--grpc 0.0.0.0:33670" + neither},
 		{func(c *Config) { c.GRPC = ":33670" }, "--grpc :33670" + neither},
@@ -309,6 +319,32 @@ func TestSQLitePath(t *testing.T) {
 	} {
 		if got, err := SQLitePath(store); got != want || (err == nil) != (want != "") {
 			t.Errorf("SQLitePath(%q) = %q, %v; want %q", store, got, err, want)
+		}
+	}
+}
+
+// TestPasswordsAreNotShown: neither in a value that is printed nor in what the flag library says.
+func TestPasswordsAreNotShown(t *testing.T) {
+	t.Parallel()
+	for store, want := range map[string]string{
+		"postgres://orca:secret@db:5432/orca?sslpassword=secret": "postgres://orca@db:5432/orca",
+		"postgresql://orca:secret@a,b/orca":                      "postgres://orca@a,b/orca",
+		"postgres:///orca?host=/run&password=secret":             "postgres:///orca",
+		"postgres://orca:sec%ret@db/orca":                        "postgres://…",
+		"sqlite:orca.db":                                         "sqlite:orca.db",
+	} {
+		if got := ShownStore(store); got != want {
+			t.Errorf("ShownStore(%q) = %q, want %q", store, got, want)
+		}
+		var c Config
+		flags := pflag.NewFlagSet("orca", pflag.ContinueOnError)
+		AddFlags(flags, &c)
+		err := flags.Parse([]string{"--store=" + store})
+		if invalid := c.Validate(); err == nil {
+			err = invalid
+		}
+		if shown := fmt.Sprint(err, flags.Lookup("store").Value); c.Store != store || strings.Contains(shown, "ret") {
+			t.Errorf("%q is taken as %q and shown as %s", store, c.Store, shown)
 		}
 	}
 }

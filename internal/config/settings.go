@@ -51,6 +51,7 @@ func Settings() []Setting {
 		address("grpc", "listen for gRPC here", false, func(c *Config) *string { return &c.GRPC }),
 		address("http", "listen for health, readiness and metrics here", true, func(c *Config) *string { return &c.HTTP }),
 		store("store", "keep the ledger and the registry here", func(c *Config) *string { return &c.Store }),
+		schema("schema", "keep them in this schema of a PostgreSQL database", func(c *Config) *string { return &c.Schema }),
 		file("tls-cert", "speak TLS with the certificate chain in this PEM file; read again when it changes", "no TLS",
 			func(c *Config) *string { return &c.TLSCert }),
 		file("tls-key", "the key of that certificate, a PEM file", "no TLS", func(c *Config) *string { return &c.TLSKey }),
@@ -165,15 +166,35 @@ func validAddress(s string) bool {
 	return err == nil
 }
 
+// store leaves what is wrong with a URL to the check: the flag library shows what set refuses, and a URL has a password.
 func store(name, effect string, at func(*Config) *string) Setting {
-	return setting(Setting{
+	s := setting(Setting{
 		Name: name, Kind: "sqlite:PATH", Effect: effect, Allowed: storeForm, Absent: "orca.db in the user's data directory",
 	}, field[string]{
 		at:    at,
 		parse: func(s string) (string, bool) { return s, true },
-		text:  verbatim[string],
+		text:  ShownStore,
 		valid: func(s string) bool { return checkStore(s) == nil },
 	})
+	checked := s.set
+	s.set = func(c *Config, text string) error {
+		if IsPostgres(text) {
+			*at(c) = text
+			return nil
+		}
+		return checked(c, text)
+	}
+	return s
+}
+
+func schema(name, effect string, at func(*Config) *string) Setting {
+	return setting(Setting{Name: name, Kind: "name", Effect: effect, Allowed: "lower-case letters, digits and _, not beginning with pg_, at most 63"},
+		field[string]{
+			at:    at,
+			parse: func(s string) (string, bool) { return s, true },
+			text:  verbatim[string],
+			valid: validSchema,
+		})
 }
 
 func file(name, effect, absent string, at func(*Config) *string) Setting {

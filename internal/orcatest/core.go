@@ -7,6 +7,7 @@ package orcatest
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/app"
 	"github.com/orca-telemetry/orca/internal/config"
+	"github.com/orca-telemetry/orca/internal/pgserver/pgtest"
 )
 
 // Patience bounds every wait of a test for something that takes milliseconds. It only ends a test that fails anyway.
@@ -44,7 +46,7 @@ func Start(tb testing.TB, changes ...func(*config.Config)) *Core {
 	tb.Helper()
 	cfg := config.Default()
 	cfg.GRPC, cfg.HTTP = "127.0.0.1:0", "127.0.0.1:0"
-	cfg.Store = "sqlite:" + filepath.Join(tb.TempDir(), "orca.db")
+	Store(tb, &cfg)
 	cfg.DiskReserve = 1
 	cfg.Heartbeat = time.Second
 	for _, change := range changes {
@@ -54,6 +56,29 @@ func Start(tb testing.TB, changes ...func(*config.Config)) *Core {
 	c.start()
 	tb.Cleanup(c.Stop)
 	return c
+}
+
+// StoreEnv set to postgres makes cores keep their ledgers in PostgreSQL, each in a schema of its own.
+const StoreEnv = "ORCA_TEST_STORE"
+
+// Store gives the settings of a core a new store: a SQLite file, unless StoreEnv says otherwise.
+func Store(tb testing.TB, cfg *config.Config) {
+	tb.Helper()
+	switch kind := os.Getenv(StoreEnv); kind {
+	case "", "sqlite":
+		cfg.Store = "sqlite:" + filepath.Join(tb.TempDir(), "orca.db")
+	case "postgres":
+		OnPostgres(tb)(cfg)
+	default:
+		tb.Fatalf("%s=%s: want sqlite or postgres", StoreEnv, kind)
+	}
+}
+
+// OnPostgres makes a core keep its ledger in PostgreSQL.
+func OnPostgres(tb testing.TB) func(*config.Config) {
+	tb.Helper()
+	url, schema := pgtest.Schema(tb)
+	return func(cfg *config.Config) { cfg.Store, cfg.Schema = url, schema }
 }
 
 func (c *Core) start() {

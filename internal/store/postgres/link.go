@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,9 @@ type link struct {
 	conn   *pgx.Conn // nil while there is none
 	cause  error     // why there is none
 	since  time.Time
+
+	// failing is why the last thing that was tried failed; anybody may read it.
+	failing atomic.Pointer[error]
 
 	// found holds the connection that the search has found.
 	found  chan *pgx.Conn
@@ -49,6 +53,7 @@ func (l *link) lost(ctx context.Context, cause error) {
 	l.log.Error("the connection to the ledger's database is lost", "store", l.target.String(), "error", oneLine(cause))
 	l.drop()
 	l.cause, l.since = cause, time.Now()
+	l.failing.Store(&cause)
 	search, stop := context.WithCancel(ctx)
 	l.stop = stop
 	l.search.Go(func() { l.dial(search) })
@@ -70,8 +75,10 @@ func (l *link) dial(ctx context.Context) {
 		conn, err := l.target.connect(ctx)
 		if err == nil {
 			l.found <- conn
+			l.failing.Store(nil)
 			return
 		}
+		l.failing.Store(&err)
 		wait := time.NewTimer(delay)
 		select {
 		case <-ctx.Done():

@@ -110,6 +110,7 @@ func (s *Store) attempt(ctx context.Context, rows []*request) error {
 		switch {
 		case err == nil:
 			w.keep()
+			s.link.failing.Store(nil)
 			return nil
 		case try < maxTries && (isConflict(err) || isRevisedMeanwhile(err)):
 		case try < maxTries && !checkKeys && w.hasKeys() && (isRefusal(err)):
@@ -133,6 +134,7 @@ func isRevisedMeanwhile(err error) bool {
 func (s *Store) judge(ctx context.Context, w *write, err error) error {
 	if isAborted(err) && !w.conn.IsClosed() {
 		s.cfg.Logger.Error("the ledger could not be written", "store", s.target.String(), "error", err)
+		s.link.failing.Store(&err)
 		if code(err) == readOnly { // it was made a standby
 			s.link.lost(context.WithoutCancel(ctx), err)
 		}

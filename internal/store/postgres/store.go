@@ -169,3 +169,12 @@ func (s *Store) Secret() []byte { return bytes.Clone(s.secret) }
 
 // String names the database and the schema, without a password.
 func (s *Store) String() string { return s.target.String() }
+
+// Failing returns why the ledger cannot be written, by the last attempt; nil when it can. While nothing is to be written it
+// is the search for a lost connection that tells.
+func (s *Store) Failing() error {
+	if err := s.link.failing.Load(); err != nil {
+		return errors.New(oneLine(*err))
+	}
+	return nil
+}
