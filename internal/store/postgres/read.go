@@ -33,6 +33,9 @@ func (s *Store) read(ctx context.Context, doing string, fn func(context.Context,
 		"it took longer than %v; ask for less, such as a shorter range of time", s.cfg.ReadTimeout))
 	defer cancel()
 	err := fn(within, s.pool)
+	for try := 1; code(err) == queryCanceled && within.Err() == nil && try < maxTries; try++ {
+		err = fn(within, s.pool) // it was to end an earlier statement of that session
+	}
 	if err != nil && within.Err() != nil {
 		err = context.Cause(within) // what became of the statement is worth less
 	}
