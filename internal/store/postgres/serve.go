@@ -47,16 +47,44 @@ func (s *Store) Wake(settled []orca.OutcomeKey, done func(woken []orca.WokenRun,
 // called once. Producers should have stopped before ctx is done, or they keep it going.
 func (s *Store) Serve(ctx context.Context) error {
 	write := context.WithoutCancel(ctx)
+	again := time.NewTicker(retryInterval)
+	defer again.Stop()
 	for {
-		batch := s.queue.take(ctx, nil)
-		if batch == nil {
+		var alarm <-chan time.Time
+		if s.Failing() != nil {
+			alarm = again.C
+		}
+		batch := s.queue.take(ctx, alarm)
+		switch {
+		case batch == nil:
 			return nil
+		case len(batch) == 0:
+			s.tryAgain(write)
+			continue
 		}
 		s.writeBatch(write, batch)
 		for _, r := range batch {
 			r.tell()
 		}
 	}
+}
+
+// retryInterval is how often a ledger that could not be written is tried again while nobody else writes.
+const retryInterval = time.Second
+
+// tryAgain writes something that changes nothing.
+func (s *Store) tryAgain(ctx context.Context) {
+	conn, err := s.link.get()
+	if err != nil {
+		return // it is looked for
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	if _, err := conn.Exec(ctx, s.names.in(`UPDATE {counter} SET position = position`)); err != nil {
+		_ = s.judge(ctx, &write{Store: s, conn: conn}, err)
+		return
+	}
+	s.link.failing.Store(nil)
 }
 
 // writeBatch writes a batch, round by round.
