@@ -74,7 +74,7 @@ var Work = []Algorithm{
 	{ID: ID{Paint, "Bill"}, WindowType: Piece, Needs: inRun(ID{Press, "Pack"}, ID{Paint, "Grade"})},
 	{ID: ID{Press, "Wear"}, WindowType: Piece, Needs: inRun(ID{Press, "Cut"}), Self: last(3)},
 	{ID: ID{Paint, "Drift"}, WindowType: Piece, Self: past(time.Minute, 0), Needs: []Need{
-		{ID{Paint, "Prime"}, past(40*time.Second, 2*time.Second)}, {ID{Press, "Gauge"}, last(2)},
+		{ID{Paint, "Prime"}, past(40*time.Second, 5*time.Second)}, {ID{Press, "Gauge"}, last(2)},
 	}},
 	{ID: ID{Paint, "Weigh"}, WindowType: Crate, Takes: 4 * time.Millisecond},
 	{ID: ID{Press, "Ship"}, WindowType: Crate, Varies: 20 * time.Millisecond, Needs: inRun(ID{Paint, "Weigh"})},
