@@ -35,6 +35,35 @@ func TestTortureWithDiskErrors(t *testing.T) {
 // on by itself when there is room again.
 func TestTortureWithFullDisk(t *testing.T) {
 	t.Parallel()
+	disk := smallDisk(t)
+	torment(t, torture.Config{For: 6 * time.Second, Open: 60, Prefix: disk.Prefix(), Store: disk.Inside(), StoreOutside: disk.Outside(),
+		Troubles: []*torture.Trouble{disk.Full()}})
+}
+
+// While connections to processors are cut, delayed or silent, everything is still done once.
+func TestTortureWithNetwork(t *testing.T) {
+	t.Parallel()
+	torment(t, torture.Config{For: 8 * time.Second, Open: 60, Network: true})
+}
+
+// All of it at once, which takes longer than the other tests have: `make torture WITH=Everything`.
+func TestTortureWithEverything(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("ORCA_TORTURE_FOR") == "" {
+		t.Skip("it runs with `make torture WITH=Everything`")
+	}
+	errors, err := torture.DiskErrors()
+	if err != nil {
+		t.Skip(err)
+	}
+	disk := smallDisk(t)
+	torment(t, torture.Config{Network: true, Prefix: disk.Prefix(), Store: disk.Inside(), StoreOutside: disk.Outside(),
+		Troubles: []*torture.Trouble{errors, disk.Full()}})
+}
+
+// smallDisk returns a filesystem of 64 MiB, and skips the test where there can be none.
+func smallDisk(t *testing.T) *torture.Disk {
+	t.Helper()
 	disk, err := torture.NewDisk(t.TempDir(), 64)
 	if err != nil {
 		t.Skip(err)
@@ -44,14 +73,7 @@ func TestTortureWithFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	torment(t, torture.Config{For: 6 * time.Second, Open: 60, Prefix: disk.Prefix(), Store: disk.Inside(), StoreOutside: disk.Outside(),
-		Troubles: []*torture.Trouble{disk.Full()}})
-}
-
-// While connections to processors are cut, delayed or silent, everything is still done once.
-func TestTortureWithNetwork(t *testing.T) {
-	t.Parallel()
-	torment(t, torture.Config{For: 8 * time.Second, Open: 60, Network: true})
+	return disk
 }
 
 // torment tortures a core and checks what came of it. The variables of `make torture` change the session.
