@@ -121,15 +121,14 @@ func (e *evidence) troubled(from, to Instant, targets ...string) bool {
 		if !slices.Contains(targets, f.Target) {
 			continue
 		}
-		switch f.Action {
-		case Start, Move, Resume, Mended:
-			if since, ok := wrong[f.Target]; ok && since <= to && f.Done >= from {
-				return true
-			}
-			delete(wrong, f.Target)
-		default:
+		if !slices.Contains([]Action{Start, Move, Resume, Mended}, f.Action) {
 			wrong[f.Target] = f.At
+			continue
 		}
+		if since, ok := wrong[f.Target]; ok && since <= to && f.Done >= from {
+			return true
+		}
+		delete(wrong, f.Target)
 	}
 	for _, since := range wrong {
 		if since <= to {

@@ -45,7 +45,7 @@ func newProxy() (*proxy, error) {
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
 // run carries until ctx ends, and waits for all that it carries.
-func (p *proxy) run(ctx context.Context) error {
+func (p *proxy) run(ctx context.Context) {
 	var carriers sync.WaitGroup
 	defer carriers.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = p.listener.Close() }) // which ends Accept
@@ -54,7 +54,7 @@ func (p *proxy) run(ctx context.Context) error {
 		client, err := p.listener.Accept()
 		if err != nil {
 			p.set(Cut)
-			return nil
+			return
 		}
 		carriers.Go(func() { p.carry(ctx, client) })
 	}
@@ -112,16 +112,15 @@ func (p *proxy) pass(ctx context.Context) bool {
 		fault, changed := p.fault, p.changed
 		p.mu.Unlock()
 		var wait <-chan time.Time
-		switch fault {
-		case Cut:
+		switch {
+		case fault == "":
+			return true
+		case fault == Cut:
 			return false
-		case Silent:
-		case Late:
+		case fault == Late:
 			timer := time.NewTimer(rand.N(lateness))
 			defer timer.Stop()
 			wait = timer.C
-		default:
-			return true
 		}
 		select {
 		case <-changed:

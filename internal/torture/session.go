@@ -174,8 +174,11 @@ func (s *session) network(ctx context.Context, unit string) (*proxy, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- p.run(ctx) }()
+	ended := make(chan struct{})
+	go func() {
+		p.run(ctx)
+		close(ended)
+	}()
 	s.networks = append(s.networks, func() { stop(); <-ended })
 	s.troubles = append(s.troubles, p.trouble(unit))
 	return p, nil
