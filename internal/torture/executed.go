@@ -147,8 +147,7 @@ func typeOf(id ID) string {
 
 // drained is when the core that had asked for an execution was stopped in order, which waits for all that is under way.
 // It says nothing of one whose processor was killed meanwhile, or its network or the core's disk failed, nor of what
-// broke, since that is tried
-// again.
+// broke, since that is tried again.
 func (e *evidence) drained(x Execution, a Algorithm) (at Instant, ok bool) {
 	down := after(e.downs[coreName], x.Connected)
 	if down == nil || down.Action != Stop || down.Code != 0 || x.Begun > down.Done || a.Do(x.N, x.Given).Outcome == UnhandledFailed {
