@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -127,7 +128,8 @@ func (c *Core) Stop() {
 			c.tb.Errorf("the core stopped with an error: %v", err)
 		}
 	case <-time.After(Patience):
-		c.tb.Error("the core does not stop")
+		stacks := make([]byte, 1<<20)
+		c.tb.Errorf("the core does not stop; all goroutines:\n%s", stacks[:runtime.Stack(stacks, true)])
 	}
 }
 
