@@ -60,7 +60,8 @@ var table = []row{
 	{"sdk/go/orcatest", "for users' tests: whole DAGs with their history in memory", []string{"sdk/go", "contract/go"}},
 	{"cmd/orca", "the one binary", []string{internal + "cli"}},
 	{"examples", "programs as users write them", []string{"sdk/go"}},
-	{"conformance", "programs made from bare stubs, as other peers write them", []string{"contract/go"}},
+	{"conformance", "one suite for the SDKs of every language, and programs made from bare stubs", []string{"contract/go"}},
+	{"conformance/processors/go", "the Go SDK's test processor", []string{"conformance", "sdk/go"}},
 }
 
 func TestImports(t *testing.T) {
