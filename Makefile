@@ -94,7 +94,10 @@ check-packages: bare $(CACHE)/sdk/wheel/.installed
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 REPORTS := $(CACHE)/reports
 
-# The largest registrations are tested once more at their full size, without the race detector.
+# The largest registrations are tested once more at their full size, without the race detector. Some tests of whole cores
+# run once more on PostgreSQL, and so do random histories.
+ON_POSTGRES := ORCA_TEST_STORE=postgres go test -count=1
+CORE_ON_POSTGRES := '^Test(Shapes|IdempotencyKeys|RepeatsAtOnce|Failures|InputsAreTheRowsThatWereGiven|Restart.*|AbsentProcessorTakesNoPlaces|Retry.*|Reprocess.*|Cancel|ForgetProcessor|ResultsComeBackAsTheyWere)$$'
 .PHONY: test
 test: bare sdk-python $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	@rm -rf $(REPORTS) && mkdir -p $(REPORTS)
@@ -103,6 +106,8 @@ test: bare sdk-python $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say ho
 	ORCA_HISTORY_FOR=$(or $(ORCA_HISTORY_FOR),60s) $(GOTESTSUM) --junitfile $(REPORTS)/go.xml -- $(RACE) -shuffle=on ./... || failed=1; \
 	(cd tools && $(GOTESTSUM) --junitfile $(REPORTS)/tools.xml -- -shuffle=on ./...) || failed=1; \
 	go test -run='^TestLargeRegistrations$$' ./internal/app || failed=1; \
+	$(ON_POSTGRES) -run=$(CORE_ON_POSTGRES) ./internal/app || failed=1; \
+	ORCA_HISTORY_FOR=20s $(ON_POSTGRES) -run=HistoryDecides ./internal/e2e || failed=1; \
 	scripts/fuzz || failed=1; \
 	$(MAKE) --no-print-directory check-python test-python || failed=1; \
 	$(BIN)/tally $(REPORTS)/*.xml || failed=1; \
@@ -119,6 +124,14 @@ test-python: sdk-python $(BIN)/orca ## Test the Python SDK alone
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a moment; FUZZ_SECONDS says how long all of them take
 	@scripts/fuzz
+
+# Tests of PostgreSQL start the server that is installed, or else this one.
+.PHONY: postgres
+postgres: $(CACHE)/postgres/.installed ## Install a PostgreSQL server for the tests, where there is none
+
+$(CACHE)/postgres/.installed: scripts/postgres tools/postgres/package.json tools/postgres/package-lock.json
+	scripts/postgres $(@D)
+	@mkdir -p $(@D) && touch $@
 
 GOTESTSUM := $(BIN)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary skipped
 

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
+	"github.com/orca-telemetry/orca/internal/config"
 	"github.com/orca-telemetry/orca/internal/orcatest"
 )
 
@@ -51,7 +52,7 @@ type core struct {
 	pb.OrcaCoreClient
 	pb.OrcaConsoleClient
 	tb      testing.TB
-	store   string
+	store   string // path of the file; empty when it is none
 	grpc    string // host:port, kept over restarts
 	http    string
 	cmd     *exec.Cmd
@@ -64,9 +65,12 @@ type core struct {
 // startCore runs the binary on a store in a temporary folder until the test ends.
 func startCore(tb testing.TB, options ...string) *core {
 	tb.Helper()
-	c := &core{
-		tb: tb, store: filepath.Join(tb.TempDir(), "orca.db"), grpc: "127.0.0.1:0", http: "127.0.0.1:0",
-		options: append([]string{"--disk-reserve", "1MiB"}, options...),
+	cfg := config.Default()
+	orcatest.Store(tb, &cfg)
+	c := &core{tb: tb, grpc: "127.0.0.1:0", http: "127.0.0.1:0",
+		options: append([]string{"--disk-reserve", "1MiB", "--store", cfg.Store, "--schema", cfg.Schema}, options...)}
+	if !config.IsPostgres(cfg.Store) {
+		c.store = strings.TrimPrefix(cfg.Store, "sqlite:")
 	}
 	c.start()
 	tb.Cleanup(func() {
@@ -82,7 +86,7 @@ var readyLine = regexp.MustCompile(`^orca is ready: grpc=(\S+) http=(\S+) store=
 // start runs the binary and waits for its line.
 func (c *core) start() {
 	c.tb.Helper()
-	args := append([]string{"serve", "--grpc", c.grpc, "--http", c.http, "--store", "sqlite:" + c.store}, c.options...)
+	args := append([]string{"serve", "--grpc", c.grpc, "--http", c.http}, c.options...)
 	c.cmd = exec.Command(binary, args...)
 	c.stderr = &tail{}
 	c.cmd.Stderr = c.stderr

@@ -153,9 +153,15 @@ func (s *Server) PID() (int, error) {
 	return strconv.Atoi(first)
 }
 
+// BinEnv names the folder of initdb and postgres, where another version than the newest is wanted.
+const BinEnv = "ORCA_TEST_POSTGRES_BIN"
+
 // binaries returns the folder of initdb and postgres: the newest of the system's, else those on the path, else those that
 // scripts/postgres has put into the repository's cache.
 func binaries() (string, error) {
+	if dir := os.Getenv(BinEnv); dir != "" {
+		return dir, nil
+	}
 	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	slices.SortFunc(folders, func(a, b string) int { return major(b) - major(a) })
 	if path, err := exec.LookPath("initdb"); err == nil {

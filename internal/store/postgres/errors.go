@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -69,17 +71,26 @@ func errUnknown(err error) error {
 		"outcome unknown: the ledger's database failed while committing (%w), so it may have been written or not; an idempotency key makes a retry safe", err)
 }
 
+// isLost reports whether an error is that of a connection, of which there may be another one, or none.
+func isLost(err error) bool {
+	var network net.Error
+	var refused *pgconn.ConnectError
+	switch {
+	case errors.As(err, &network), errors.As(err, &refused), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return true
+	}
+	return pgconn.SafeToRetry(err) || strings.HasPrefix(code(err), "57P")
+}
+
 // unreadable gives the error of a read its kind: without an answer of the server it is Unavailable.
 func unreadable(err error) error {
-	var kind orca.Kind
-	var refused *pgconn.PgError
-	switch {
-	case err == nil, errors.As(err, &kind), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.As(err, &refused) && !strings.HasPrefix(refused.Code, "57P") && !strings.HasPrefix(refused.Code, "53"):
+	if isKind(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return orca.Errorf(orca.Unavailable, "the database of the ledger cannot be asked (%w); try again later", err)
+	if isLost(err) || strings.HasPrefix(code(err), "53") {
+		return orca.Errorf(orca.Unavailable, "the database of the ledger cannot be asked (%w); try again later", err)
+	}
+	return err
 }
 
 // isKind reports whether an error is one of Orca's kinds, and so an answer.

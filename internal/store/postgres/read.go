@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -33,8 +34,8 @@ func (s *Store) read(ctx context.Context, doing string, fn func(context.Context,
 		"it took longer than %v; ask for less, such as a shorter range of time", s.cfg.ReadTimeout))
 	defer cancel()
 	err := fn(within, s.pool)
-	for try := 1; code(err) == queryCanceled && within.Err() == nil && try < maxTries; try++ {
-		err = fn(within, s.pool) // it was to end an earlier statement of that session
+	for try := 1; try < maxTries && within.Err() == nil && s.readAgain(err); try++ {
+		err = fn(within, s.pool)
 	}
 	if err != nil && within.Err() != nil {
 		err = context.Cause(within) // what became of the statement is worth less
@@ -43,6 +44,20 @@ func (s *Store) read(ctx context.Context, doing string, fn func(context.Context,
 		return fmt.Errorf("%s: %w", doing, unreadable(err))
 	}
 	return nil
+}
+
+// readAgain reports whether a read failed for a reason that is gone: a cancellation that was to end an earlier statement of
+// the session, or a session that had ended unnoticed. That there is no database at all is no such reason.
+func (s *Store) readAgain(err error) bool {
+	var refused *pgconn.ConnectError
+	switch {
+	case code(err) == queryCanceled:
+		return true
+	case err == nil, isKind(err), errors.As(err, &refused), !isLost(err):
+		return false
+	}
+	s.pool.Reset() // others may have ended with it
+	return true
 }
 
 // snapshot calls fn with a transaction in which all is of one moment.

@@ -108,7 +108,8 @@ func (s *Store) open(ctx context.Context) error {
 		return fmt.Errorf("read the ledger's secret: %w", err)
 	}
 	var newest int64
-	if err := conn.QueryRow(ctx, s.names.in(`SELECT position FROM {counter}`)).Scan(&newest); err != nil {
+	// The lock waits for what a core that was killed a moment ago had sent.
+	if err := conn.QueryRow(ctx, s.names.in(`SELECT position FROM {counter} FOR UPDATE`)).Scan(&newest); err != nil {
 		return fmt.Errorf("read the last position: %w", err)
 	}
 	s.saw(orca.Position(newest))

@@ -22,6 +22,7 @@ var acceptTests = map[string]func(*testing.T, Opener){
 	"AcceptRefusesAnEmissionWithoutAPlanAlone":  testAcceptNoPlan,
 	"PlansAreKeptByContent":                     testPlans,
 	"NoStoreMetadataIsInTheOpenRunOnly":         testNoStore,
+	"TextsMayHoldAnything":                      testAnyText,
 }
 
 func testPositions(t *testing.T, open Opener) {
@@ -193,4 +194,21 @@ func testNoStore(t *testing.T, open Opener) {
 		[]string{string(with.FullMetadata), string(without.Window.Metadata)})
 	check(t, "stored", []string{string(runs[0].Stored.Metadata), string(runs[1].Stored.Metadata)},
 		[]string{string(with.Window.Metadata), string(without.Window.Metadata)})
+}
+
+// testAnyText: whatever a client sends as text comes back, be it NUL or no text at all.
+func testAnyText(t *testing.T, open Opener) {
+	l := served(t, open)
+	for i, text := range []string{"a\x00b", "\x00", "\x01", "\x01\x02\x00\x01", "\xff\xfe", "a\xc3", "ünï 🐋 \u2028", `\x00'"\`} {
+		e := keyed(i, text)
+		e.Window.Origin, e.Key.Project = text, text
+		p := l.emitted(e)
+		check(t, "repeat", l.emit(e)[0], replayed(p, e.Status))
+		o := value(cpu, 1, at(9))
+		o.Kind, o.Reason = orca.HandledFailed, text
+		o.Result.Status, o.Result.Type, o.Result.Value, o.Result.JSON, o.Result.Error = orca.StatusHandledFailed, orca.ResultStruct, 0, text, text
+		l.settled(orca.Settlement{Position: p, Outcomes: []orca.Outcome{o}})
+		check(t, "window", must[orca.WindowRecord](t)(l.Window(t.Context(), p)).Window, e.Window)
+		check(t, "outcomes", l.outcomesOf(p), []orca.Outcome{durable(o, p, true)})
+	}
 }

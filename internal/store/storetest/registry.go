@@ -119,7 +119,7 @@ func testRegistryRace(t *testing.T, open Opener) {
 
 func testRegistryText(t *testing.T, open Opener) {
 	l := opened(t, open)
-	for i, name := range []string{`'); DROP TABLE run; --`, `a"b\c<&>`, "ünïcödé 🐋 \u2028", "%_?$1:x@y", " "} {
+	for i, name := range []string{`'); DROP TABLE run; --`, `a"b\c<&>`, "ünïcödé 🐋 \u2028", "%_?$1:x@y", " ", "a\x00b", "a\x01b", "\x00"} {
 		typ := orca.WindowType{ID: orca.WindowTypeID{Name: name, Version: name}, Fields: []orca.MetadataField{{Name: name, Description: name}}}
 		a := known(name, name, typ, orca.ResultNone, name)
 		change := orca.RegistryChange{
