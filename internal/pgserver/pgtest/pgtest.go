@@ -58,7 +58,7 @@ func Schema(tb testing.TB) (url, schema string) {
 			tb.Error(err)
 			return
 		}
-		defer conn.Close(context.Background())
+		defer func() { _ = conn.Close(context.Background()) }()
 		if _, err := conn.Exec(context.Background(), "DROP SCHEMA IF EXISTS "+schema+" CASCADE"); err != nil {
 			tb.Error(err)
 		}

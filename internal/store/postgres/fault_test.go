@@ -178,7 +178,7 @@ func TestCommitWhoseAnswerIsLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	var there int
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM orca."window"`).Scan(&there); err != nil || there != 2 {
 		t.Errorf("%d windows are there (%v), want both", there, err)

@@ -51,7 +51,7 @@ const closeGrace = time.Second
 // lost gives up the connection, which fails, and begins to look for another one.
 func (l *link) lost(ctx context.Context, cause error) {
 	l.log.Error("the connection to the ledger's database is lost", "store", l.target.String(), "error", oneLine(cause))
-	l.drop()
+	l.drop() //nolint:contextcheck // it has a time limit of its own
 	l.cause, l.since = cause, time.Now()
 	l.failing.Store(&cause)
 	search, stop := context.WithCancel(ctx)
@@ -63,6 +63,7 @@ func (l *link) drop() {
 	if l.conn == nil {
 		return
 	}
+	// Whoever is told to stop has to close it all the same.
 	within, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	_ = l.conn.Close(within) // it is broken, or not needed any more

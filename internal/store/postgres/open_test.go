@@ -21,7 +21,7 @@ func execute(t testing.TB, url string, statements ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	for _, s := range statements {
 		if _, err := conn.Exec(context.WithoutCancel(t.Context()), s); err != nil {
 			t.Fatalf("%s: %v", s, err)
@@ -56,7 +56,7 @@ func TestTenCoresStartAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	defer func() { _ = conn.Close(t.Context()) }()
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM "+schema+".counter").Scan(&applied); err != nil || applied != 1 {
 		t.Errorf("the schema was made %d times (%v)", applied, err)
 	}

@@ -86,7 +86,7 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
-		s.release()
+		s.release() //nolint:contextcheck // it has a time limit of its own
 		return nil, s.target.explain(s.cfg.Schema, err)
 	}
 	return s, nil

@@ -232,7 +232,7 @@ func (w *write) keep() {
 }
 
 // add adds a statement to the transaction.
-func (w *write) add(what, statement string, args ...any) *pgx.QueuedQuery {
+func (w *write) add(what, statement string, args ...any) {
 	q := w.batch.Queue(w.names.in(statement), args...)
 	q.Fn = func(results pgx.BatchResults) error {
 		if _, err := results.Exec(); err != nil {
@@ -240,5 +240,4 @@ func (w *write) add(what, statement string, args ...any) *pgx.QueuedQuery {
 		}
 		return nil
 	}
-	return q
 }
