@@ -162,6 +162,9 @@ func (u *unit) discard() {
 	}
 }
 
+// reserves are the room on the disk below which a core refuses windows: none, so that what does not fit reaches the store, or some.
+var reserves = []string{"0", "8MiB"}
+
 // maxActive are the runs that a core holds in memory: fewer than are open, so that they are parked and admitted, or all.
 var maxActive = []int{10, 50, 4096}
 
@@ -174,7 +177,7 @@ func newCore(cfg Config, web string) *unit {
 	}
 	return &unit{name: coreName, ordeal: ordeal, launch: func(ctx context.Context, address string) (*process, string, error) {
 		args := slices.Concat(cfg.Prefix, []string{cfg.Core, "serve", "--grpc", address, "--http", web, "--store", "sqlite:" + cfg.store(),
-			"--disk-reserve", "0", "--drain", "20s", "--heartbeat", "1s", "--instance-ttl", "20s",
+			"--disk-reserve", reserves[cfg.Seed%uint64(len(reserves))], "--drain", "20s", "--heartbeat", "1s", "--instance-ttl", "20s",
 			"--max-active-runs", strconv.Itoa(maxActive[cfg.Seed%uint64(len(maxActive))]), "--execution-timeout", executionTimeout.String(), "--max-attempts", strconv.Itoa(maxAttempts)}, cfg.Options)
 		for {
 			starts++
