@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,11 @@ func torment(t *testing.T, cfg torture.Config) {
 	}
 	t.Log(record.Summary())
 	defects := torture.Check(record)
+	if os.Getenv("ORCA_TORTURE_DIR") != "" {
+		if err := os.WriteFile(filepath.Join(cfg.Dir, "defects.txt"), []byte(strings.Join(defects, "\n")), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, defect := range defects[:min(len(defects), 20)] {
 		t.Error(defect)
 	}

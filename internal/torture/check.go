@@ -73,14 +73,24 @@ func gather(r *Record) *evidence {
 	return e
 }
 
-// runs are all runs of the ledger with their windows.
+// runs are all runs of the ledger with their windows, by position: a result that is wrong makes those wrong that look
+// back at it, and the first one tells most.
 func (e *evidence) runs(yield func(*Window, *LedgerRun) bool) {
+	type place struct {
+		window *Window
+		run    *LedgerRun
+	}
+	var places []place
 	for i := range e.Windows {
 		w := &e.Windows[i]
 		for k := range w.Runs {
-			if !yield(w, &w.Runs[k]) {
-				return
-			}
+			places = append(places, place{w, &w.Runs[k]})
+		}
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.run.Position, b.run.Position) })
+	for _, p := range places {
+		if !yield(p.window, p.run) {
+			return
 		}
 	}
 }
