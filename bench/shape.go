@@ -16,8 +16,9 @@ const (
 	version = "1.0.0"
 	// bareRuntime is what all processors announce.
 	bareRuntime = "bare"
-	// lookbackSuffix marks the twin of a shape whose dependencies look back.
-	lookbackSuffix = "-lookback"
+	// lookbackSuffix marks the twin of a shape whose dependencies look back, and selfSuffix that of one whose algorithms
+	// look back at themselves.
+	lookbackSuffix, selfSuffix = "-lookback", "-self"
 )
 
 // node is an algorithm of a shape: its number in the shape, the processor that runs it, and the numbers of those whose
@@ -33,10 +34,13 @@ type Shape struct {
 	Name string
 	// lookback is how many past results each dependency hands over beside the present one.
 	lookback uint32
-	nodes    []node // at most 32
+	// self is how many of its own past results each algorithm is handed.
+	self  uint32
+	nodes []node // at most 32
 }
 
-// Shapes returns every shape by itself, and then those that have dependencies once more with a lookback of 1 for each.
+// Shapes returns every shape by itself, then those that have dependencies once more with a lookback of 1 for each, and
+// then two once more with a self lookback of 1: of one asset, each window waits for the one before.
 func Shapes() []Shape {
 	plain := []Shape{
 		{Name: "single", nodes: []node{{processor: "one"}}},
@@ -48,6 +52,9 @@ func Shapes() []Shape {
 	all := slices.Clone(plain)
 	for _, s := range plain[1:] {
 		all = append(all, Shape{Name: s.Name + lookbackSuffix, lookback: 1, nodes: s.nodes})
+	}
+	for _, s := range plain[:2] {
+		all = append(all, Shape{Name: s.Name + selfSuffix, self: 1, nodes: s.nodes})
 	}
 	return all
 }
@@ -125,6 +132,9 @@ func (s Shape) algorithm(i int) *pb.Algorithm {
 			Name: s.Name, Version: version, Description: "A second of one asset",
 			MetadataFields: []*pb.MetadataField{{Name: "asset", Description: "The asset", Filter: true}},
 		},
+	}
+	if s.self > 0 {
+		a.Lookback = &pb.Algorithm_LookbackNum{LookbackNum: s.self}
 	}
 	for _, j := range s.nodes[i].needs {
 		d := &pb.AlgorithmDependency{

@@ -14,7 +14,7 @@ func TestBenchIsAskedForWhatThereIs(t *testing.T) {
 		want string
 	}{
 		{[]string{"--shape", "star"}, "orca: --shape: there is no shape \"star\"; there are single, chain, diamond, fan, cross, " +
-			"chain-lookback, diamond-lookback, fan-lookback, cross-lookback, waiting" + see},
+			"chain-lookback, diamond-lookback, fan-lookback, cross-lookback, single-self, chain-self, waiting" + see},
 		{[]string{"--shape", "chain,waiting"}, "orca: --shape waiting is a run of its own; want it alone" + see},
 		{[]string{"--shape", "waiting", "--overload"}, "orca: --shape waiting is a run of its own; want it alone" + see},
 		{[]string{"--loop", "mobius"}, "orca: --loop \"mobius\": want closed or open" + see},
