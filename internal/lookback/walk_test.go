@@ -116,10 +116,7 @@ func TestRows(t *testing.T) {
 			t.Parallel()
 			r := rangeOf(c.spec, c.w, !c.other)
 			rows, waits := walked(r, scan(r.Limit(orca.PastQuery{}), c.runs))
-			var got []orca.Position
-			for _, p := range rows {
-				got = append(got, p.Position)
-			}
+			got := positions(rows)
 			if waits == nil {
 				waits = &orca.PastRun{}
 			}
