@@ -48,10 +48,10 @@ type handedOver struct {
 }
 
 // playHistory plays what a seed draws to its end, and returns the rules that were broken.
-func playHistory(t testing.TB, seed uint64) []string {
+func playHistory(t testing.TB, seed uint64, draw func(*rand.Rand) *historyPlan) []string {
 	random := rand.New(rand.NewPCG(seed, 0))
 	h := &history{
-		historyPlan: drawHistory(random), t: t, ledger: newLedger(), begun: time.Now(), away: map[string]bool{},
+		historyPlan: draw(random), t: t, ledger: newLedger(), begun: time.Now(), away: map[string]bool{},
 		plans: map[planKey]*plan.Plan{}, broke: map[nodeOf]bool{}, cancelled: map[orca.WindowID]bool{},
 	}
 	h.dice = dice{random: random, faults: h.faults}

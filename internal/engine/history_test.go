@@ -28,7 +28,20 @@ var (
 // happens when; who is first at one instant of virtual time remains chance.
 func TestHistoryDecidesWhatIsHandedOver(t *testing.T) {
 	t.Parallel()
-	seed, most, end := *historyFirst, uint64(*historySeeds), time.Now().Add(*historyTime) //nolint:gosec // a count
+	playHistories(t, *historyTime, drawHistory)
+}
+
+// Window types whose algorithms look back at each other: their windows end at the same times, come in any order, fail and
+// break down. With few places in memory, down to one, all of them finish, since every wait leads to a lower position.
+func TestMutualWaitsFinish(t *testing.T) {
+	t.Parallel()
+	playHistories(t, *historyTime/3, drawMutualWaits)
+}
+
+// playHistories plays what the seeds draw.
+func playHistories(t *testing.T, lasts time.Duration, draw func(*rand.Rand) *historyPlan) {
+	t.Helper()
+	seed, most, end := *historyFirst, uint64(*historySeeds), time.Now().Add(lasts) //nolint:gosec // a count
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) //nolint:gosec // any number does
 	}
@@ -38,13 +51,13 @@ func TestHistoryDecidesWhatIsHandedOver(t *testing.T) {
 		players.Go(func() {
 			for {
 				n := next.Add(1) - 1
-				if most > 0 && n >= most || most == 0 && time.Now().After(end) || t.Failed() {
+				if most > 0 && n >= most || most == 0 && played.Load() > 0 && time.Now().After(end) || t.Failed() {
 					return
 				}
 				var broken []string
-				synctest.Test(t, func(t *testing.T) { broken = playHistory(t, seed+n) })
+				synctest.Test(t, func(t *testing.T) { broken = playHistory(t, seed+n, draw) })
 				if len(broken) > 0 {
-					t.Errorf("-history.seed=%d -history.seeds=1 broke rules:\n%s", seed+n, strings.Join(broken, "\n"))
+					t.Errorf("-run=%s -history.seed=%d -history.seeds=1 broke rules:\n%s", t.Name(), seed+n, strings.Join(broken, "\n"))
 				}
 				played.Add(1)
 			}
@@ -116,6 +129,28 @@ func drawHistory(r *rand.Rand) *historyPlan {
 	}
 	for range max(0, r.IntN(5)-2) {
 		p.absences = append(p.absences, absence{upTo(500 * time.Millisecond), upTo(2 * time.Second)})
+	}
+	return p
+}
+
+// drawMutualWaits draws no registry that changes, no processor that is away and nothing that is asked of a window: nothing
+// but windows that wait for each other.
+func drawMutualWaits(r *rand.Rand) *historyPlan {
+	upTo := func(d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
+	g := lookbackmodel.DrawMutual(r, 2+r.IntN(2), "p", "r")
+	p := &historyPlan{
+		early: g, late: g, maxActive: []int{1, 2, 4}[r.IntN(3)], maxAttempts: 1 + r.IntN(2), recent: []int64{1, 3000, 1 << 20}[r.IntN(3)],
+		breaks: []int{0, 10}[r.IntN(2)], commit: upTo(20 * time.Millisecond), tell: upTo(10 * time.Millisecond), read: upTo(20 * time.Millisecond),
+		request: upTo(200 * time.Millisecond), answer: upTo(50 * time.Millisecond),
+	}
+	longest := upTo(time.Second)
+	for i, w := range lookbackmodel.DrawMutualWindows(r, g.WindowTypes(), 6, 1.0, 1.0, 2.0) {
+		w.Origin = fmt.Sprint(i)
+		p.windows = append(p.windows, w)
+		p.careers = append(p.careers, career{after: upTo(longest + 1)})
+	}
+	if r.IntN(3) == 0 {
+		p.ends = append(p.ends, coreEnds{upTo(time.Second), true})
 	}
 	return p
 }

@@ -323,6 +323,11 @@ func (s *session) apply(w *write) (answer func()) {
 		r := s.runs[w.parking.Position-1]
 		there := slices.ContainsFunc(w.parking.Expects, s.settledAlready)
 		parked := r.State == orca.RunOpen && !there && (err == nil || kept)
+		for _, k := range w.parking.Expects {
+			if k.Position >= r.Position {
+				s.rule("run %d is parked until %v of run %d is settled, which is accepted later", r.Position, k.Algorithm, k.Position)
+			}
+		}
 		if parked {
 			s.park(r, w.parking.Lot)
 			r.Tries, r.expects = w.parking.Tries, w.parking.Expects
