@@ -39,6 +39,10 @@ type Config struct {
 	Rate float64
 	// Profiles is a folder for CPU profiles of the core. Default none.
 	Profiles string
+	// Idle is how long RunMany looks at a core that has nothing to do. Default 30 s.
+	Idle time.Duration
+	// Kept is the folder in which RunStored makes its store, or finds it. Default none: it is made and removed.
+	Kept string
 	// Commit is what is measured, for the report. Default what the build says.
 	Commit string
 	// anyDisk allows a folder in memory, for tests.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/orca-telemetry/orca/internal/store/sqlite"
 )
 
 // Programs, built once by TestMain.
@@ -149,5 +152,50 @@ func TestRunOverload(t *testing.T) {
 	}
 	if len(report.Overloads) != 1 {
 		t.Errorf("got %d overloads, want 1", len(report.Overloads))
+	}
+}
+
+// A store that was made large takes windows as an empty one does, and a core starts on it.
+func TestRunStored(t *testing.T) {
+	t.Parallel()
+	cfg := short(t)
+	cfg.Assets, cfg.Kept = 10, t.TempDir()
+	grow := func(ctx context.Context, path string, windows int64, progress func(int64)) (Sizes, error) {
+		g, err := sqlite.Grow(ctx, path, windows, progress)
+		return Sizes(g), err
+	}
+	var made []int64
+	for range 2 { // the second time it is there
+		report, err := RunStored(t.Context(), cfg, 500, grow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := report.Stored
+		sane(t, "empty", s.Empty)
+		sane(t, "full", s.Full)
+		if s.Windows != s.Results || s.WindowBytes <= 0 || s.PastBytes <= 0 || s.ResultBytes <= 0 || s.Ready <= 0 || s.ReadyKilled <= 0 {
+			t.Errorf("got %+v, want a result of each window, sizes and times", s)
+		}
+		made = append(made, s.Windows)
+	}
+	if made[0] != 500 || made[1] <= 500 {
+		t.Errorf("made %v windows, want 500, and then what the first run left", made)
+	}
+}
+
+// Many processors are registered and found idle.
+func TestRunMany(t *testing.T) {
+	t.Parallel()
+	cfg := short(t)
+	cfg.Idle = 100 * time.Millisecond
+	report, err := RunMany(t.Context(), cfg, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := report.Many
+	sane(t, "small", Turn{Windows: m.Small.Windows, PeakMiB: 1, Lost: m.Small.Lost, Duplicated: m.Small.Duplicated})
+	sane(t, "large", Turn{Windows: m.Large.Windows, PeakMiB: 1, Lost: m.Large.Lost, Duplicated: m.Large.Duplicated})
+	if m.Algorithms != 50 || m.Register <= 0 || m.RegisterMost < m.Register || m.Ready <= 0 {
+		t.Errorf("got %+v, want 50 algorithms and times", m)
 	}
 }

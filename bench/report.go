@@ -28,6 +28,8 @@ type Report struct {
 	Rows      []Row      `json:"rows,omitempty"`
 	Waiting   *Waiting   `json:"waiting,omitempty"`
 	Overloads []Overload `json:"overloads,omitempty"`
+	Stored    *Stored    `json:"stored,omitempty"`
+	Many      *Many      `json:"many,omitempty"`
 }
 
 // Machine is what a run was measured on. Nothing is pinned, and every process has GOMAXPROCS as it comes.
@@ -187,6 +189,12 @@ func (r *Report) Print(out io.Writer) error {
 	for _, o := range r.Overloads {
 		o.print(out)
 	}
+	if r.Stored != nil {
+		r.Stored.print(out)
+	}
+	if r.Many != nil {
+		r.Many.print(out)
+	}
 	return nil
 }
 
@@ -229,6 +237,16 @@ func (r *Report) Faults() error {
 	}
 	for _, o := range r.Overloads {
 		lost, duplicated = lost+o.Lost, duplicated+o.Duplicated
+	}
+	var turns []Turn
+	if r.Stored != nil {
+		turns = append(turns, r.Stored.Empty, r.Stored.Full)
+	}
+	if r.Many != nil {
+		turns = append(turns, r.Many.Small, r.Many.Large)
+	}
+	for _, t := range turns {
+		lost, duplicated = lost+t.Lost, duplicated+t.Duplicated
 	}
 	if lost+duplicated > 0 {
 		return fmt.Errorf("%d windows were lost and %d came twice", lost, duplicated)

@@ -65,9 +65,12 @@ const awayName = "away"
 // ShapeNamed returns the shape of a name.
 func ShapeNamed(name string) (Shape, error) {
 	var names []string
-	if name == awayName {
+	if name == awayName || name == storedName {
 		s := Shapes()[0]
 		s.Name = name
+		if name == storedName {
+			s.self = 10
+		}
 		return s, nil
 	}
 	for _, s := range Shapes() {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orca-telemetry/orca/bench"
+	"github.com/orca-telemetry/orca/internal/app"
 )
 
 // benchFlags are what orca bench is told.
@@ -20,6 +22,8 @@ type benchFlags struct {
 	shapes   []string
 	loops    []string
 	windows  int64
+	stored   int64
+	many     int
 	overload bool
 	save     string
 	jsonFlag
@@ -36,14 +40,15 @@ func (s *shell) bench() *cobra.Command {
 			"an open one at a fixed rate, 0.7 of the closed loop's. With --ceiling, turns alternate with a core that keeps\n" +
 			"everything in memory (bench/ceiling; \"make bench\" builds it), and ratios are shown.\n\n" +
 			"--shape waiting lets --windows wait for a processor that is away. --overload emits three times what the core can\n" +
-			"take, for --for. Exit code 1 when a window was lost or came twice.",
+			"take, for --for. --stored measures a store of so many windows beside an empty one, and starts on it.\n" +
+			"--processors registers so many, of ten algorithms each, and looks at a core while they are idle. Exit code 1 when a window was lost or came twice.",
 		Example: "  orca bench --shape chain --concurrency 16 --turns 3\n  orca bench --shape waiting --windows 1000000\n" +
-			"  orca bench --overload --shape chain --for 60s",
+			"  orca bench --overload --shape chain --for 60s\n  orca bench --stored 10000000 --kept large",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return s.runBench(c, f) },
 	}
 	f.add(c)
-	c.AddCommand(s.benchProcessor())
+	c.AddCommand(s.benchProcessor(), s.benchProcessors())
 	return c
 }
 
@@ -65,6 +70,9 @@ func (f *benchFlags) add(c *cobra.Command) {
 	flags.IntVar(&f.cfg.Assets, "assets", 1000, "emit for so many assets in turn; lookbacks stay within one")
 	flags.Int64Var(&f.windows, "windows", 1_000_000, "let so many windows wait, with --shape waiting")
 	flags.BoolVar(&f.overload, "overload", false, "emit three times what the core can take")
+	flags.Int64Var(&f.stored, "stored", 0, "measure a store of so many windows, which takes a minute a million to make and half a gigabyte")
+	flags.IntVar(&f.many, "processors", 0, "measure with so many idle processors")
+	flags.StringVar(&f.cfg.Kept, "kept", "", "make the store of --stored in this `FOLDER`, or use the one that is there")
 	flags.StringVar(&f.cfg.Dir, "dir", "", "keep the stores in this `FOLDER` while it lasts; it must be on a disk (default the current one)")
 	flags.StringVar(&f.cfg.Ceiling, "ceiling", "", "compare with this `PROGRAM`, built from bench/ceiling")
 	flags.StringVar(&f.cfg.Profiles, "profiles", "", "write CPU profiles of the core to this `FOLDER`")
@@ -99,6 +107,9 @@ func (f *benchFlags) check(c *cobra.Command) error {
 			return wrong(c, "--concurrency %d: want at least 1", n)
 		}
 	}
+	if f.stored < 0 || f.many < 0 || (f.stored > 0 || f.many > 0) && (len(f.shapes) > 0 || f.overload || f.stored > 0 && f.many > 0) {
+		return wrong(c, "--stored %d and --processors %d are numbers of windows and processors, and runs of their own; want one alone", f.stored, f.many)
+	}
 	if f.cfg.Turns < 1 || f.cfg.For <= 0 || f.cfg.Assets < 1 || f.windows < 1 || f.cfg.Rate < 0 {
 		return wrong(c, "--turns, --for, --assets and --windows must be above 0, and --rate not below it")
 	}
@@ -118,6 +129,13 @@ func (s *shell) runBench(c *cobra.Command, f *benchFlags) error {
 	switch {
 	case len(f.shapes) == 1 && f.shapes[0] == waitingShape:
 		report, err = bench.RunWaiting(c.Context(), f.cfg, f.windows)
+	case f.stored > 0:
+		report, err = bench.RunStored(c.Context(), f.cfg, f.stored, func(ctx context.Context, path string, windows int64, progress func(int64)) (bench.Sizes, error) {
+			g, err := app.Grow(ctx, path, windows, progress)
+			return bench.Sizes(g), err
+		})
+	case f.many > 0:
+		report, err = bench.RunMany(c.Context(), f.cfg, f.many)
 	case f.overload:
 		report, err = bench.RunOverload(c.Context(), f.cfg)
 	default:
@@ -173,5 +191,20 @@ func (s *shell) benchProcessor() *cobra.Command {
 	c.Flags().StringVar(&core, "core", "", "register at `host:port`")
 	c.Flags().StringVar(&name, "name", "", "as this processor")
 	c.Flags().StringVar(&shape, "shape", "", "of this shape")
+	return c
+}
+
+// benchProcessors are the processors that orca bench --processors starts.
+func (s *shell) benchProcessors() *cobra.Command {
+	var core string
+	var number int
+	c := &cobra.Command{
+		Use: "processors", Short: "Serve many processors that have nothing to do", Hidden: true, Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return bench.ServeProcessors(c.Context(), core, number, s.in, s.out)
+		},
+	}
+	c.Flags().StringVar(&core, "core", "", "register at `host:port`")
+	c.Flags().IntVar(&number, "number", 0, "of so many")
 	return c
 }

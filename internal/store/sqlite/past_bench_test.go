@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -21,7 +20,7 @@ import (
 // pastResults are the sizes of BenchmarkPast. Ten million take a quarter of an hour to make, and 4 GB of disk.
 var pastResults = flag.String("past.results", "10000", "numbers of stored results for BenchmarkPast, separated by commas")
 
-// pastDir keeps what BenchmarkPast makes for the next time.
+// pastDir keeps what BenchmarkPast makes for the next time. A store that "orca bench --stored" made will do, as past-N.db.
 var pastDir = flag.String("past.dir", "", "folder in which BenchmarkPast finds stores that it made before, and leaves those that it makes")
 
 // pastReads is how often each lookback is measured.
@@ -45,12 +44,16 @@ func BenchmarkPast(b *testing.B) {
 
 func benchmarkPast(b *testing.B, results int) {
 	s := pastStore(b, results)
-	mean := pastAlgorithm()
+	registry, err := s.LoadRegistry(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	of := registry.Algorithms[0].Algorithm.ID // there is no other, also in the stores of "orca bench --stored"
 	most := results / pastAssets(results)
 	for _, rows := range slices.Compact([]int{1, min(60, most-1), min(1000, most-1)}) {
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
 			for b.Loop() {
-				took, ofRows, again := lookBack(b, s, mean, results, rows)
+				took, ofRows, again := lookBack(b, s, of, results, rows)
 				b.ReportMetric(percentile(took, 50), "p50-ms")
 				b.ReportMetric(percentile(took, 99), "p99-ms")
 				b.ReportMetric(percentile(ofRows, 50), "p50-ms-rows")
@@ -98,15 +101,11 @@ func openPast(b *testing.B, path string) *Store {
 	return s
 }
 
-func pastAlgorithm() orca.AlgorithmID {
-	return orca.AlgorithmID{Processor: "edge", Name: "Mean", Version: "1.0.0"}
-}
-
 // fillPast makes windows of one result each: by the store's own means for one of each asset, and copies of these beyond,
 // in as many other orders of assets. Every asset has one window in each minute.
 func fillPast(b *testing.B, s *Store, results int) {
 	minute := orca.WindowType{ID: orca.WindowTypeID{Name: "Minute", Version: "1.0.0"}, Fields: []orca.MetadataField{{Name: "asset", Filter: true}}}
-	mean := pastAlgorithm()
+	mean := orca.AlgorithmID{Processor: "edge", Name: "Mean", Version: "1.0.0"}
 	if err := s.ChangeRegistry(b.Context(), orca.RegistryChange{WindowTypes: []orca.WindowType{minute}, Algorithms: []orca.KnownAlgorithm{
 		{Algorithm: orca.Algorithm{ID: mean, WindowType: minute, ResultType: orca.ResultValue, Self: orca.Lookback{Range: orca.Extent{Count: 1000}}}}}}); err != nil {
 		b.Fatal(err)
@@ -125,7 +124,9 @@ func fillPast(b *testing.B, s *Store, results int) {
 		b.Fatal(err)
 	}
 	stop()
-	copyPast(b, s, results)
+	if err := s.grow(b.Context(), int64(results), func(int64) {}); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func pastWindow(typ orca.WindowTypeID, plan *orca.PlanContent, asset int) orca.Emission {
@@ -136,52 +137,16 @@ func pastWindow(typ orca.WindowTypeID, plan *orca.PlanContent, asset int) orca.E
 		Filters: []orca.FilterValue{f}, AcceptedAt: at + 61e9, Plan: plan, Status: orca.ProcessingTriggered}
 }
 
-// copyPast copies the first windows, minute by minute, in SQL, which takes minutes where emitting would take hours.
-func copyPast(b *testing.B, s *Store, results int) {
-	run := func(query string) {
-		if err := s.writer.conn.exec(b.Context(), query); err != nil {
-			b.Fatal(err)
-		}
-	}
-	run(`PRAGMA synchronous = off; CREATE TEMP TABLE shuffled (new INTEGER PRIMARY KEY, old INTEGER);
-		CREATE TEMP TABLE first AS SELECT * FROM past; BEGIN`)
-	random, assets := rand.New(rand.NewPCG(1, 2)), pastAssets(results)
-	for at := assets; at < results; at += assets {
-		order := random.Perm(assets)
-		if err := s.writer.conn.execEach(b.Context(), `INSERT OR REPLACE INTO shuffled VALUES (?, ?)`, assets, func(i int) ([]driver.Value, error) {
-			return []driver.Value{int64(i + 1), int64(order[i] + 1)}, nil
-		}); err != nil {
-			b.Fatal(err)
-		}
-		run(fmt.Sprintf(`
-			INSERT INTO window SELECT new + %[1]d, type, time_from + %[2]d, time_to + %[2]d, origin, metadata, filters, filter_key
-				FROM shuffled CROSS JOIN window ON id = old;
-			INSERT INTO past SELECT type, filter_key, time_to + %[2]d, time_from + %[2]d, new + %[1]d, kept, rest
-				FROM first JOIN shuffled ON old = window ORDER BY new;
-			INSERT INTO run SELECT new + %[1]d, new + %[1]d, revision, kind, plan, state, accepted_at, finished_at
-				FROM shuffled CROSS JOIN run ON position = old;
-			INSERT INTO outcome (key, kind, attempts, settled_at, produced_at, reason, result_status,
-				result_type, result_timestamp, result_value, result_json, result_error, result)
-				SELECT (new + %[1]d) << 20 | algorithm, kind, attempts, settled_at, produced_at, reason, result_status,
-				result_type, result_timestamp, result_value, result_json, result_error, result
-				FROM shuffled CROSS JOIN outcome ON key BETWEEN old << 20 AND (old << 20 | 1048575)`, at, int64(at/assets)*60e9))
-		if at/assets%100 == 0 {
-			run(`COMMIT; BEGIN`)
-		}
-	}
-	run(`COMMIT`)
-}
-
 // lookBack measures lookbacks from windows of the last minute in milliseconds: the first one of an asset, of that the
 // part with rows, and others right after it.
-func lookBack(b *testing.B, s *Store, mean orca.AlgorithmID, results, rows int) (took, ofRows, again []float64) {
+func lookBack(b *testing.B, s *Store, of orca.AlgorithmID, results, rows int) (took, ofRows, again []float64) {
 	random := rand.New(rand.NewPCG(3, 4))
-	last, err := s.Window(b.Context(), orca.Position(results))
-	if err != nil {
-		b.Fatal(err)
-	}
-	once := func(looks orca.Position) (all, part float64) {
-		q := orca.PastQuery{Algorithm: mean, Window: looks, Before: looks, To: last.Window.To, From: last.Window.From - 1,
+	once := func(looks orca.WindowID) (all, part float64) {
+		w, err := s.Window(b.Context(), looks)
+		if err != nil {
+			b.Fatal(err)
+		}
+		q := orca.PastQuery{Algorithm: of, Window: looks, Before: orca.Position(results + 1), To: w.Window.To, From: w.Window.From - 1,
 			EarliestTo: orca.MinTime, Fields: []string{"asset"}}
 		begun := time.Now()
 		readPast(b, s, q, rows)
@@ -191,7 +156,7 @@ func lookBack(b *testing.B, s *Store, mean orca.AlgorithmID, results, rows int) 
 		return float64(time.Since(begun).Nanoseconds()) / 1e6, float64(time.Since(settled).Nanoseconds()) / 1e6
 	}
 	for i := range pastReads {
-		looks := orca.Position(results - random.IntN(pastAssets(results)))
+		looks := orca.WindowID(1 + random.IntN(pastAssets(results))) // these are the newest in time
 		all, part := once(looks)
 		took, ofRows = append(took, all), append(ofRows, part)
 		if i%4 == 0 {
