@@ -85,6 +85,7 @@ func setDefault[T int | time.Duration](v *T, d T) {
 // Fleet carries out calls. Make it with New; all methods are safe for concurrent use.
 type Fleet struct {
 	cfg     Config
+	begun   time.Time // heartbeats are counted from it
 	encoder wire.Encoder
 	execs   execIDs
 	gate    gate
@@ -99,7 +100,7 @@ type Fleet struct {
 
 // New returns a fleet without instances that does nothing until Run.
 func New(cfg Config) *Fleet {
-	return &Fleet{cfg: cfg.withDefaults(), execs: newExecIDs(), pools: map[string]*pool{}, wake: make(chan struct{}, 1)}
+	return &Fleet{cfg: cfg.withDefaults(), begun: time.Now(), execs: newExecIDs(), pools: map[string]*pool{}, wake: make(chan struct{}, 1)}
 }
 
 func (f *Fleet) changed() {

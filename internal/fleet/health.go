@@ -156,23 +156,34 @@ func (in *instance) broke(reason string) (changed bool) {
 // connection.
 func (in *instance) pause(ctx context.Context, begun time.Time) {
 	cfg := &in.pool.fleet.cfg
-	if !sleep(ctx, nil, time.Until(begun.Add(cfg.Probe/restBetweenChecks))) {
-		return
-	}
-	heartbeat := begun.Add(cfg.Heartbeat - rand.N(cfg.Heartbeat/16+1))
+	heartbeat := in.together(begun.Add(cfg.Heartbeat - rand.N(cfg.Heartbeat/16+1)))
 	for {
 		wait := time.Until(heartbeat)
 		if !in.serving() {
 			age := time.Since(begun)
 			if age >= cfg.Probe && in.pool.waiting() {
-				return
+				break
 			}
 			wait = min(wait, cfg.Probe-age%cfg.Probe)
 		}
 		if wait <= 0 || !sleep(ctx, in.kick, wait) {
-			return
+			break
 		}
 	}
+	sleep(ctx, nil, time.Until(begun.Add(cfg.Probe/restBetweenChecks)))
+}
+
+// checksTogether is how many times in a heartbeat health checks begin.
+const checksTogether = 64
+
+// together puts the heartbeats of all instances on the same moments, a little earlier: of a thousand instances, sixteen
+// then share what it takes to wake a process up.
+func (in *instance) together(at time.Time) time.Time {
+	moment := in.pool.fleet.cfg.Heartbeat / checksTogether
+	if moment <= 0 {
+		return at
+	}
+	return at.Add(-(at.Sub(in.pool.fleet.begun) % moment))
 }
 
 // sleep reports whether it lasted for the whole of d.
