@@ -21,8 +21,9 @@ import (
 type sdk struct {
 	name    string
 	core    string // path of the core's program
-	dir     string // where the command runs
+	needs   string // a file that is there once all is installed
 	command []string
+	env     []string // more variables for the command
 	// exclusions are the scenarios that it does not pass, with the reason.
 	exclusions map[string]string
 }
@@ -43,7 +44,7 @@ func TestConformance(t *testing.T) {
 			if unknown := with.unknown(scenarios); len(unknown) > 0 {
 				t.Errorf("its exclusions name %s, and there is no such scenario", strings.Join(unknown, ", "))
 			}
-			needFile(t, with.command[0])
+			needFile(t, with.needs)
 			for _, s := range scenarios {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()
@@ -56,13 +57,17 @@ func TestConformance(t *testing.T) {
 
 // try plays a scenario, which goes well unless it is excluded.
 func (with sdk) try(t *testing.T, s scenario) {
-	err := play(t.Context(), s, with, t.TempDir())
 	reason, excluded := with.exclusions[s.name]
+	wait := patience
+	if excluded {
+		wait = briefly
+	}
+	err := play(t.Context(), s, with, t.TempDir(), wait)
 	switch {
 	case excluded && err == nil:
 		t.Errorf("it passes, although exclusions.yaml says: %s", reason)
 	case excluded:
-		t.Skipf("excluded: %s", reason)
+		t.Skipf("excluded: %s; it fails with: %.500v", reason, err)
 	case err != nil:
 		t.Error(err)
 	}
@@ -87,6 +92,34 @@ var sdks = []func(t *testing.T, programs string) sdk{
 		command := []string{filepath.Join(programs, "bare"), "--fields", "new"}
 		return sdk{name: "bare", command: command, exclusions: exclusions(t, "processors/bare")}
 	},
+	func(t *testing.T, programs string) sdk {
+		command := []string{filepath.Join(programs, "bare"), "--fields", "old"}
+		return sdk{name: "bare-old", command: command, exclusions: exclusions(t, "processors/bare-old")}
+	},
+	python("python", "sdk/python"),
+	python("python-oldest", "sdk/python-oldest"),
+}
+
+// python is the Python SDK with the packages of an environment that make installs.
+func python(name, environment string) func(*testing.T, string) sdk {
+	return func(t *testing.T, _ string) sdk {
+		t.Helper()
+		root, err := filepath.Abs("..")
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := filepath.Join(root, ".cache", filepath.FromSlash(environment))
+		return sdk{
+			name:  name,
+			needs: filepath.Join(folder, ".installed"),
+			command: []string{
+				filepath.Join(folder, "bin", "python"),
+				filepath.Join(root, "conformance", "processors", "python", "processor.py"),
+			},
+			env:        []string{"PYTHONPATH=" + filepath.Join(root, "sdk", "python", "src")},
+			exclusions: exclusions(t, "processors/python"),
+		}
+	}
 }
 
 // exclusions reads what a test processor does not pass: the names of scenarios, with the reason.
@@ -127,7 +160,7 @@ func build(t *testing.T) string {
 func needFile(t *testing.T, path string) {
 	t.Helper()
 	_, err := os.Stat(path)
-	if err == nil {
+	if path == "" || err == nil {
 		return
 	}
 	if os.Getenv("CI") != "" {

@@ -23,6 +23,9 @@ import (
 // ends a scenario that fails anyway.
 const patience = time.Minute
 
+// briefly is as long for what is excluded, and long enough for what passes on a machine with nothing else to do.
+const briefly = 20 * time.Second
+
 // project is the one that the processors belong to.
 const project = "conformance"
 
@@ -39,6 +42,7 @@ type stage struct {
 		grpc    string // host:port, kept over restarts
 		stores  int    // how many there have been
 	}
+	patience   time.Duration       // for each step
 	processors map[string]*process // those that run
 	windows    map[string]emitted
 }
@@ -50,8 +54,8 @@ type emitted struct {
 }
 
 // play plays a scenario in an empty folder, and returns what was not as it has to be.
-func play(ctx context.Context, s scenario, with sdk, dir string) (err error) {
-	st := &stage{scenario: s, sdk: with, dir: dir, processors: map[string]*process{}, windows: map[string]emitted{}}
+func play(ctx context.Context, s scenario, with sdk, dir string, patience time.Duration) (err error) {
+	st := &stage{scenario: s, sdk: with, dir: dir, patience: patience, processors: map[string]*process{}, windows: map[string]emitted{}}
 	st.core.grpc = "127.0.0.1:0"
 	defer func() {
 		err = errors.Join(err, st.end(ctx, err == nil))
@@ -77,7 +81,7 @@ func play(ctx context.Context, s scenario, with sdk, dir string) (err error) {
 
 // end ends all processes: in order when the scenario went well.
 func (st *stage) end(ctx context.Context, inOrder bool) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, st.patience)
 	defer cancel()
 	var errs []error
 	all := []*process{}
@@ -100,7 +104,7 @@ func (st *stage) end(ctx context.Context, inOrder bool) error {
 }
 
 func (st *stage) do(ctx context.Context, s step) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, st.patience)
 	defer cancel()
 	switch {
 	case s.Emit != nil:
@@ -146,7 +150,7 @@ func (st *stage) startCore(ctx context.Context, empty bool) error {
 		return err
 	}
 	st.core.process = p
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, st.patience)
 	defer cancel()
 	line, err := p.await(ctx, "orca is ready:")
 	if err != nil {
@@ -184,7 +188,7 @@ func (st *stage) startProcessor(ctx context.Context, name string) error {
 	env := []string{
 		script.Env + "=" + path, "ORCA_CORE=" + st.core.grpc, "PROCESSOR_ADDRESS=127.0.0.1:0", "PROCESSOR_PORT=0", "PROJECT_NAME=" + project,
 	}
-	p, err := launch(name, st.sdk.dir, env, st.sdk.command...)
+	p, err := launch(name, dir, append(env, st.sdk.env...), st.sdk.command...)
 	if err != nil {
 		return err
 	}
@@ -192,7 +196,7 @@ func (st *stage) startProcessor(ctx context.Context, name string) error {
 	if st.core.process == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, st.patience)
 	defer cancel()
 	if _, err := p.await(ctx, "registered"); err != nil {
 		return err
@@ -271,7 +275,7 @@ func eventually(ctx context.Context, try func() error) error {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w (waited for %v)", err, patience)
+			return fmt.Errorf("%w (waited until %w)", err, ctx.Err())
 		}
 	}
 }

@@ -131,7 +131,10 @@ type node struct {
 	Error    map[string]any // the result's error has these fields; a text contains what is said here
 	Reason   string         // what the core says contains this
 	Attempts int            // 1 when zero and the outcome is the algorithm's own
-	Told     *told
+	// AnyAttempts takes any number of them, and AnyResult whatever the ledger keeps of a result.
+	AnyAttempts bool `yaml:"any_attempts"`
+	AnyResult   bool `yaml:"any_result"`
+	Told        *told
 }
 
 type told struct {

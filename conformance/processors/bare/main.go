@@ -64,14 +64,24 @@ func run(fields string) error {
 		return err
 	}
 	fmt.Println("registered")
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-		server.GracefulStop()
-		return <-served
+	for {
+		select {
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+			server.GracefulStop()
+			return <-served
+		case <-p.heard:
+		case <-time.After(silence): // the core may have lost what it was told
+			if err := register(ctx, p.core, s, listener.Addr().String()); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
 	}
 }
+
+// silence is how long the core may not ask for the health of a processor that it knows.
+const silence = 3 * time.Second
 
 func register(ctx context.Context, core pb.OrcaCoreClient, s script.Script, address string) error {
 	registration := &pb.ProcessorRegistration{

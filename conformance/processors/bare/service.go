@@ -23,11 +23,13 @@ type processor struct {
 	core       pb.OrcaCoreClient
 	started    time.Time
 	active     atomic.Int32
+	heard      chan struct{} // gets a token with each heartbeat; holds at most one
 }
 
 func newProcessor(s script.Script, read func(*pb.ExecutionRequest) []task, core pb.OrcaCoreClient) *processor {
 	p := &processor{
 		algorithms: map[[2]string]script.Algorithm{}, folder: s.Folder(), read: read, core: core, started: time.Now(),
+		heard: make(chan struct{}, 1),
 	}
 	for _, a := range s.Algorithms {
 		p.algorithms[[2]string{a.Name, a.Version}] = a
@@ -36,6 +38,10 @@ func newProcessor(s script.Script, read func(*pb.ExecutionRequest) []task, core 
 }
 
 func (p *processor) HealthCheck(context.Context, *pb.HealthCheckRequest) (*pb.HealthCheckResponse, error) {
+	select {
+	case p.heard <- struct{}{}:
+	default:
+	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	return &pb.HealthCheckResponse{
