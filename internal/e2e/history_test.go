@@ -85,6 +85,10 @@ func drawHistory(r *rand.Rand) *historyPlan {
 		pace:      []time.Duration{0, 10 * time.Millisecond, 50 * time.Millisecond}[r.IntN(3)],
 	}
 	p.early, p.late = lookbackmodel.DrawRegistries(r, "p", "q")
+	if r.IntN(5) == 0 { // window types that look back at each other
+		p.early = lookbackmodel.DrawMutual(r, 2+r.IntN(2), "p", "q")
+		p.late = p.early
+	}
 	if r.IntN(4) == 0 {
 		p.maxActive = 100
 	}
