@@ -34,8 +34,8 @@ type proxy struct {
 	changed chan struct{} // closed when the fault is another one
 }
 
-func newProxy() (*proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newProxy(host string) (*proxy, error) {
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func TestProxy(t *testing.T) {
 			}()
 		}
 	}()
-	p, err := newProxy()
+	p, err := newProxy("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

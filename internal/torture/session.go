@@ -68,6 +68,7 @@ var (
 type session struct {
 	cfg        Config
 	core       *unit
+	host       string // where everything of the session listens
 	web        string // where the core speaks HTTP
 	processors []*unit
 	conn       *grpc.ClientConn
@@ -86,8 +87,8 @@ type session struct {
 // Run runs a session and returns what was seen of it. An error is a session that could not be brought to its end, such
 // as a process that ended by itself or a window that does not finish; it may be a defect as well.
 func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
-	s := &session{cfg: cfg, over: make(chan struct{}), troubles: slices.Clone(cfg.Troubles)}
-	if s.web, err = lastingAddress(); err != nil {
+	s := &session{cfg: cfg, host: ownHost(), over: make(chan struct{}), troubles: slices.Clone(cfg.Troubles)}
+	if s.web, err = lastingAddress(s.host); err != nil {
 		return nil, err
 	}
 	s.core = newCore(cfg, s.web)
@@ -133,7 +134,7 @@ func (s *session) units() []*unit { return append([]*unit{s.core}, s.processors.
 
 // open starts every process, and waits until the core knows all processors.
 func (s *session) open(ctx context.Context) (err error) {
-	address, err := lastingAddress()
+	address, err := lastingAddress(s.host)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (s *session) open(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		s.processors = append(s.processors, newProcessor(s.cfg, u.name, u.processor, s.core.address, network, steps))
+		s.processors = append(s.processors, newProcessor(s.cfg, u.name, u.processor, s.host, s.core.address, network, steps))
 	}
 	for _, u := range s.processors {
 		if err := u.start(ctx, ""); err != nil {
@@ -169,7 +170,7 @@ func (s *session) network(ctx context.Context, unit string) (*proxy, error) {
 	if !s.cfg.Network {
 		return nil, nil
 	}
-	p, err := newProxy()
+	p, err := newProxy(s.host)
 	if err != nil {
 		return nil, err
 	}

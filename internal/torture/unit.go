@@ -220,13 +220,25 @@ func leaks(dir string) (found []string, err error) {
 	return found, nil
 }
 
+// ownHost returns an address of this machine alone that hardly any other session has. Processors move, and a core goes on
+// asking where they were: another session's processor that came to listen there would be taken for its own.
+func ownHost() string {
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil { // not every system has all of 127.0.0.0/8
+		return "127.0.0.1"
+	}
+	_ = l.Close() // it was only tried
+	return host
+}
+
 // lastingAddress returns a free address that stays free while nobody listens there for a moment: its port is below those
 // that systems hand out by themselves.
-func lastingAddress() (string, error) {
+func lastingAddress(host string) (string, error) {
 	const lowest, ports, tries = 20_000, 10_000, 100
 	var failure error
 	for range tries {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports)))
+		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, lowest+rand.IntN(ports)))
 		if err == nil {
 			return l.Addr().String(), l.Close()
 		}
@@ -237,11 +249,11 @@ func lastingAddress() (string, error) {
 
 // newProcessor returns a process that serves the processor with the given name, behind a network if there is one. Each
 // start has a journal of its own.
-func newProcessor(cfg Config, name, processor, core string, network *proxy, steps []Step) *unit {
+func newProcessor(cfg Config, name, processor, host, core string, network *proxy, steps []Step) *unit {
 	starts := 0
 	return &unit{name: name, ordeal: planned(steps), launch: func(ctx context.Context, address string) (*process, string, error) {
 		starts++
-		args := []string{"-processor", processor, "-core", core, "-listen", cmp.Or(address, "127.0.0.1:0"),
+		args := []string{"-processor", processor, "-core", core, "-listen", cmp.Or(address, host+":0"),
 			"-journal", cfg.file(name, starts, "journal")}
 		if network != nil {
 			args = append(args, "-announce", network.address())

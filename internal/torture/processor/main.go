@@ -79,7 +79,8 @@ type listener struct {
 func listen(address string) (*listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
+		host, _, _ := net.SplitHostPort(address) // it was one
+		l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
 	return &listener{Listener: l}, err
 }
