@@ -93,6 +93,8 @@ func (c *Core) start() {
 	select {
 	case c.Addresses = <-ready:
 	case err := <-c.done:
+		c.cancel = nil // it has stopped
+		cancel()
 		c.tb.Fatalf("the core did not start: %v", err)
 	case <-time.After(Patience):
 		c.tb.Fatal("the core is not ready")

@@ -61,4 +61,6 @@ func writeHolder(f *os.File) error {
 	return err
 }
 
-func (l *fileLock) release() error { return l.file.Close() }
+// release gives the lock up. Closing alone would leave it to a child of this process that has not begun its program yet
+// and holds a copy of the handle until then.
+func (l *fileLock) release() error { return errors.Join(unlock(l.file), l.file.Close()) }
