@@ -65,9 +65,20 @@ func (e *Engine) send(r *run) {
 	s := orca.Settlement{Position: r.position, Outcomes: r.outbox, At: e.cfg.Now()}
 	if r.undecided == 0 {
 		s.End = orca.EndOf(r.kinds)
+		s.Patient = !e.urgent(r)
 	}
 	r.outbox, r.sending = nil, true
 	e.cfg.Ledger.Settle(s, func(err error) { e.inbox.post(func() { e.sent(r, s, err) }) })
+}
+
+// urgent reports whether somebody watches a run, or looks back at what is on the way to the ledger.
+func (e *Engine) urgent(r *run) bool {
+	for i := range r.outbox {
+		if len(e.looking.waits[outcomeKey{Position: r.position, Algorithm: r.outbox[i].Algorithm}]) > 0 {
+			return true
+		}
+	}
+	return len(r.withdrawals) > 0 || e.watchers.any(r.position)
 }
 
 // sendLast gives the ledger what is left when the engine ends. Beside a settlement that may still fail it leaves the

@@ -43,3 +43,10 @@ func (w *watchers) changed(p orca.Position) {
 		}
 	}
 }
+
+// any reports whether somebody watches the run at p.
+func (w *watchers) any(p orca.Position) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byRun[p]) > 0
+}

@@ -138,6 +138,8 @@ type Settlement struct {
 	// End is the final state when every node is settled with these outcomes, else RunOpen.
 	End RunState
 	At  Time
+	// Patient: nothing is known to wait for it, so that it may share the commit of what comes a moment later.
+	Patient bool
 }
 
 // EndOf returns the final state of a run whose nodes settled with the given kinds.

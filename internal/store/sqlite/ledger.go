@@ -20,7 +20,7 @@ func (s *Store) Accept(e orca.Emission, done func(orca.Accepted, error)) {
 // the first one stays, and a run that is finished stays as it is; neither is an error, so that a settlement whose
 // answer was lost can be sent again.
 func (s *Store) Settle(st orca.Settlement, done func(error)) {
-	s.queue.add(&request{settlement: &st, settled: done, size: outcomesSize(st.Outcomes)})
+	s.queue.add(&request{settlement: &st, settled: done, size: outcomesSize(st.Outcomes), patient: st.Patient})
 }
 
 // rowOverhead is what a row takes beside its payload, roughly, in bytes.

@@ -21,6 +21,8 @@ type request struct {
 	woken      func([]orca.WokenRun, bool, error)
 	// size is the payload in bytes.
 	size int
+	// patient: nothing waits for it, so it may wait for others to share their commit.
+	patient bool
 	// refused: it was too much for the queue, and only waits to be told so.
 	refused error
 }
@@ -42,34 +44,61 @@ func (r *request) fail(err error) {
 // unanswered and the results that are in flight. The cap in bytes is a second net under the emits.
 type queue struct {
 	cfg Config
-	// wake holds a token when requests is not empty.
+	// wake holds a token when requests may have become due.
 	wake chan struct{}
+	// patience runs while all requests are patient.
+	patience *time.Timer
 
 	mu       sync.Mutex
 	requests []*request
 	bytes    int
-	closed   bool
+	// due: they are to be written now.
+	due    bool
+	closed bool
 }
 
+// maxPatience is how long the end of a run waits for others to share their commit; the runtime's timers may make it a
+// millisecond. With one window at a time that spares every second commit, and the next window does not find the ledger
+// busy with the end of the last one.
+const maxPatience = 300 * time.Microsecond
+
 func newQueue(cfg Config) *queue {
-	return &queue{cfg: cfg, wake: make(chan struct{}, 1)}
+	q := &queue{cfg: cfg, wake: make(chan struct{}, 1)}
+	q.patience = time.AfterFunc(time.Hour, q.hurry)
+	q.patience.Stop()
+	return q
 }
 
 // add queues r. After the end of the queue it answers at once.
 func (q *queue) add(r *request) {
-	if !q.push(r) {
+	q.mu.Lock()
+	queued, due := q.push(r), q.due
+	q.mu.Unlock()
+	switch {
+	case !queued:
 		r.fail(errStopped())
-		return
+	case due:
+		q.signal()
 	}
+}
+
+// hurry ends all patience.
+func (q *queue) hurry() {
+	q.mu.Lock()
+	q.due = len(q.requests) > 0
+	q.mu.Unlock()
+	q.signal()
+}
+
+func (q *queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
 }
 
+// push reports whether the queue is open and has r now. The lock is held.
 func (q *queue) push(r *request) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.closed {
 		return false
 	}
@@ -80,10 +109,17 @@ func (q *queue) push(r *request) bool {
 	}
 	q.requests = append(q.requests, r)
 	q.bytes += r.size
+	switch {
+	case !r.patient:
+		q.due = true
+		q.patience.Stop()
+	case len(q.requests) == 1:
+		q.patience.Reset(maxPatience)
+	}
 	return true
 }
 
-// take returns the next batch in the order of arrival, waiting for one. It returns nil once ctx is done and nothing is
+// take returns the next batch in the order of arrival, waiting until one is due. It returns nil once ctx is done and nothing is
 // left, and the queue is closed from then on. Either alarm ends the waiting with an empty batch.
 func (q *queue) take(ctx context.Context, alarm, other <-chan time.Time) []*request {
 	for {
@@ -109,6 +145,9 @@ func (q *queue) pop(last bool) (batch []*request, more bool) {
 		q.closed = last
 		return nil, !last
 	}
+	if !q.due && !last {
+		return nil, true
+	}
 	n, bytes := 0, 0
 	for n < len(q.requests) && n < q.cfg.BatchRows && (n == 0 || bytes+q.requests[n].size <= q.cfg.BatchBytes) {
 		bytes += q.requests[n].size
@@ -117,6 +156,7 @@ func (q *queue) pop(last bool) (batch []*request, more bool) {
 	batch = q.requests[:n:n]
 	q.requests = q.requests[n:]
 	q.bytes -= bytes
+	q.due = len(q.requests) > 0
 	return batch, true
 }
 
