@@ -16,6 +16,8 @@ func tryLock(f *os.File) error {
 	return err
 }
 
-func unlock(f *os.File) error { return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, lockedByte()) }
+func unlock(f *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, lockedByte())
+}
 
 func lockedByte() *windows.Overlapped { return &windows.Overlapped{Offset: 1 << 30} }
