@@ -27,6 +27,7 @@ HEARTBEAT_SILENCE = 15.0
 """Seconds that a core may be silent before it is asked: three heartbeats of the usual five seconds."""
 
 _TIMEOUT = 20.0  # seconds for one call
+_LOOK = 0.1  # seconds between two looks at the connection
 _PAUSES = Pauses(0.1, 5.0)
 
 _REFUSALS = (
@@ -48,20 +49,16 @@ class Announcer:
     registration: pb.ProcessorRegistration
     connection: Connection
     heard: asyncio.Event  # set by each heartbeat
+    back: asyncio.Event  # set when the connection was lost and is back
     starting: Callable[[], None]  # called before a registration is sent
     accepted: Callable[[], None]  # called after each
     silence: float = HEARTBEAT_SILENCE
 
     async def run(self) -> None:
         """Work until it is cancelled. It raises when the core refuses the processor."""
-        back = asyncio.Event()
-        watching = asyncio.create_task(_watch(self.connection.channel, back))
-        try:
-            while True:
-                await self._register()
-                await self._await_loss(back)
-        finally:
-            watching.cancel()
+        while True:
+            await self._register()
+            await self._await_loss()
 
     async def _register(self) -> None:
         """Try until the core has accepted the processor, or has refused it."""
@@ -109,14 +106,14 @@ class Announcer:
             _log.warning("the core says to processor %s: %s", self.registration.name, answer.message)
         self.accepted()
 
-    async def _await_loss(self, back: asyncio.Event) -> None:
+    async def _await_loss(self) -> None:
         """Return when the core no longer knows the processor."""
         failures, limit = 0, self.silence
         while True:
-            if await self._heard_within(limit, back):
+            if await self._heard_within(limit):
                 failures, limit = 0, self.silence
                 continue
-            back.clear()
+            self.back.clear()
             try:
                 known = await self._known()
             except grpc.RpcError as error:
@@ -128,9 +125,9 @@ class Announcer:
                 return
             failures, limit = 0, self.silence
 
-    async def _heard_within(self, limit: float, back: asyncio.Event) -> bool:
+    async def _heard_within(self, limit: float) -> bool:
         """Say whether a heartbeat came before the time was up and before the connection came back."""
-        waits = [asyncio.create_task(self.heard.wait()), asyncio.create_task(back.wait())]
+        waits = [asyncio.create_task(self.heard.wait()), asyncio.create_task(self.back.wait())]
         try:
             await asyncio.wait(waits, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -138,7 +135,7 @@ class Announcer:
                 wait.cancel()
         heard = self.heard.is_set()
         self.heard.clear()
-        return heard and not back.is_set()
+        return heard and not self.back.is_set()
 
     async def _known(self) -> bool:
         """Ask the core whether the processor is registered at this address with as many algorithms."""
@@ -190,15 +187,18 @@ def _bare(address: str) -> str:
     return address.removeprefix("grpcs://").removeprefix("grpc://")
 
 
-async def _watch(channel: grpc.aio.Channel, back: asyncio.Event) -> None:
-    """Keep the connection up, and tell when it is ready again after it was lost."""
-    was_ready = False
+async def watch(channel: grpc.aio.Channel, back: asyncio.Event) -> None:
+    """Keep the connection up, and tell when it is ready again after it was lost, until it is cancelled.
+
+    It looks from time to time: gRPC's own way to wait for a change cannot be given up before the loop ends. What it
+    misses in between, the silence of the core tells.
+    """
+    ready = grpc.ChannelConnectivity.READY
+    was_ready = lost = False
     while True:
-        state = channel.get_state(try_to_connect=True)
-        if state is grpc.ChannelConnectivity.SHUTDOWN:
-            return
-        if state is grpc.ChannelConnectivity.READY:
-            if was_ready:  # and left that state in between
-                back.set()
-            was_ready = True
-        await channel.wait_for_state_change(state)
+        is_ready = channel.get_state(try_to_connect=True) is ready
+        if is_ready and lost:
+            back.set()
+        lost = was_ready and not is_ready
+        was_ready = was_ready or is_ready
+        await asyncio.sleep(_LOOK)

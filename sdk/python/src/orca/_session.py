@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from orca._algorithm import Algorithm
-from orca._announce import Announcer
+from orca._announce import Announcer, watch
 from orca._async_client import AsyncClient
 from orca._connection import Connection
 from orca._contract import service_pb2 as pb
@@ -95,10 +95,13 @@ class Session:
         self.address = str(address)
         self._warn_of(address)
         await self._server.start()
+        back = asyncio.Event()
+        self._watching = asyncio.create_task(watch(self._connection.channel, back))
         announcer = Announcer(
             registration(self.address, self._settings.project),
             self._connection,
             self._service.heard,
+            back,
             self._service.serve,
             self._accepted.set,
         )
@@ -167,6 +170,7 @@ class Session:
         """
         self._service.drain()
         self._announcing.cancel()
+        self._watching.cancel()
         self._broken.cancel()
         stopping = asyncio.ensure_future(self._server.stop(drain))
         done, _ = await asyncio.wait({stopping}, timeout=drain)

@@ -97,8 +97,9 @@ def _short(value: object) -> str:
 
 
 def read_struct(message: Struct) -> dict[str, Any]:
-    """Read an object. Numbers are floats."""
-    return {name: _read(value) for name, value in message.fields.items()}
+    """Read an object, its fields by name, since the wire has no order. Numbers are floats."""
+    values = message.fields
+    return {name: _read(values[name]) for name in sorted(values)}
 
 
 def _read(value: Value) -> Any:

@@ -109,7 +109,8 @@ def _request(algorithm: Algorithm[Any], inputs: Mapping[Need, Any], own: Sequenc
     for need in algorithm.needs:
         id = need.algorithm.id
         asked.dependencies.add(algorithm=pb.Algorithm(name=id.name, version=id.version))
-    for need, value in inputs.items():
+    exact_last = sorted(inputs.items(), key=lambda item: isinstance(item[0], Dependency))
+    for need, value in exact_last:
         rows = value if isinstance(value, Given) else Given(value, ())
         _give(algorithm, asked, need, rows)
     asked.selfResults.extend(_messages(algorithm.kind, Given(_ABSENT, own)))
@@ -117,7 +118,7 @@ def _request(algorithm: Algorithm[Any], inputs: Mapping[Need, Any], own: Sequenc
 
 
 def _give(algorithm: Algorithm[Any], asked: pb.ExecuteAlgorithm, need: Need, rows: Given) -> None:
-    """Put one input where it belongs. An algorithm's belongs to all of its dependencies."""
+    """Put one input where it belongs. An algorithm's belongs to all dependencies on it."""
     places = [
         i
         for i, known in enumerate(algorithm.needs)
@@ -126,6 +127,7 @@ def _give(algorithm: Algorithm[Any], asked: pb.ExecuteAlgorithm, need: Need, row
     if not places:
         raise InvalidError(f"input: {need} is given, which the needs= of {algorithm.id} does not name")
     for place in places:
+        del asked.dependencies[place].result[:]
         asked.dependencies[place].result.extend(_messages(algorithm.needs[place].algorithm.kind, rows))
 
 
