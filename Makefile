@@ -41,6 +41,10 @@ bench: ## Measure the core beside a ceiling; BENCH="--shape chain --turns 3", SA
 	go build -o $(BIN)/ceiling ./bench/ceiling
 	bin/orca bench --ceiling $(BIN)/ceiling --dir $(CACHE)/bench --commit "$$(git describe --always --dirty --abbrev=12 2>/dev/null)" $(if $(SAVE),--save $(SAVE)) $(BENCH)
 
+.PHONY: bench-python
+bench-python: sdk-python $(BIN)/orca ## Compare the Python SDK with the bare stubs; TURNS=5
+	@$(CACHE)/sdk/python/bin/python $(SDK_PYTHON)/bench/overhead.py $(BIN)/orca $(or $(TURNS),3)
+
 .PHONY: clean
 clean: ## Remove what was built and installed here
 	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules} $(SDK_PYTHON)/.ruff_cache

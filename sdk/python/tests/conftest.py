@@ -51,8 +51,8 @@ def start_core(tmp_path: Path) -> Generator[StartCore]:
     """Start cores: again on the same store and port when the address is given."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(*options: str, grpc: str = "127.0.0.1:0") -> RealCore:
-        store = f"sqlite:{tmp_path / 'orca.db'}"
+    def start(*options: str, grpc: str = "127.0.0.1:0", store: str = "orca.db") -> RealCore:
+        store = f"sqlite:{tmp_path / store}"
         command = [_binary(), "serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--store", store, *options]
         env = {name: value for name, value in os.environ.items() if not name.startswith("ORCA_")}
         with (tmp_path / "core.log").open("a") as log:

@@ -277,7 +277,7 @@ _types: dict[tuple[str, str], WindowType] = {}  # of windows that were read, by 
 _TYPES_KEPT = 1024
 
 
-def _type_called(name: str, version: str) -> WindowType:
+def window_type_called(name: str, version: str) -> WindowType:
     """Give a window type as it is read. A core may have names that this SDK would not let anybody choose."""
     known = _types.get((name, version))
     if known is None:
@@ -292,7 +292,7 @@ def _type_called(name: str, version: str) -> WindowType:
 def window_of(message: pb.Window, id: str = "") -> Window:
     """Read a window that came from a core. It is read as it is."""
     window = Window.__new__(Window)
-    window.type = _type_called(message.window_type_name, message.window_type_version)
+    window.type = window_type_called(message.window_type_name, message.window_type_version)
     window.time_from, window.time_to = interval_of(message)
     window.origin, window.id = message.origin, id
     window._message, window._metadata = message, None  # pyright: ignore[reportPrivateUsage]
