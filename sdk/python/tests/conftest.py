@@ -51,12 +51,12 @@ def start_core(tmp_path: Path) -> Generator[StartCore]:
     """Start cores: again on the same store and port when the address is given."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(*options: str, grpc: str = "127.0.0.1:0", store: str = "orca.db") -> RealCore:
+    def start(*options: str, grpc: str = "127.0.0.1:0", store: str = "orca.db", **env: str) -> RealCore:
         store = f"sqlite:{tmp_path / store}"
         command = [_binary(), "serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--store", store, *options]
-        env = {name: value for name, value in os.environ.items() if not name.startswith("ORCA_")}
+        around = {name: value for name, value in os.environ.items() if not name.startswith("ORCA_")}
         with (tmp_path / "core.log").open("a") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**around, **env})
         processes.append(process)
         assert process.stdout is not None
         ready = _READY.match(process.stdout.readline())
