@@ -23,6 +23,9 @@ import (
 type Config struct {
 	// Core is the path of the command orca. Ceiling is that of bench/ceiling; without it there are no ratios.
 	Core, Ceiling string
+	// Processor is the command that serves a shape, with its first arguments. It is given --core, --shape and --name, and has
+	// to do what ServeProcessor does. Default the command orca itself.
+	Processor []string
 	// Dir is the folder, on the disk that is measured, where stores are made and removed. Default the current one.
 	Dir string
 	// Shapes default to all, Loops to closed and open, Concurrency to 1, 16 and 64.
@@ -60,6 +63,9 @@ type bench struct{ Config }
 func newBench(cfg Config) (*bench, error) {
 	if cfg.Core == "" {
 		return nil, errors.New("no core to measure")
+	}
+	if len(cfg.Processor) == 0 {
+		cfg.Processor = []string{cfg.Core, "bench", "processor"}
 	}
 	if cfg.Dir == "" {
 		cfg.Dir = "."

@@ -78,7 +78,7 @@ func (b *bench) overload(ctx context.Context, shape Shape) (Overload, error) {
 	}
 	defer s.discard()
 	t := newTally(shape)
-	if err := s.serve(ctx, b.Core, shape, t); err != nil {
+	if err := s.serve(ctx, b.Processor, shape, t); err != nil {
 		return o, err
 	}
 	if err := b.drown(ctx, s, t, shape, &o); err != nil {

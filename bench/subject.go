@@ -10,6 +10,7 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -93,9 +94,9 @@ func (s *subject) connect() (err error) {
 }
 
 // serve starts every processor of a shape, whose reports go to the tally, and returns when the subject knows them.
-func (s *subject) serve(ctx context.Context, binary string, shape Shape, t *tally) error {
+func (s *subject) serve(ctx context.Context, command []string, shape Shape, t *tally) error {
 	for _, name := range shape.processors() {
-		w, err := s.startWorker(ctx, binary, shape, name, t)
+		w, err := s.startWorker(ctx, command, shape, name, t)
 		if err != nil {
 			return err
 		}
@@ -106,7 +107,7 @@ func (s *subject) serve(ctx context.Context, binary string, shape Shape, t *tall
 	return nil
 }
 
-func (s *subject) startWorker(ctx context.Context, binary string, shape Shape, name string, t *tally) (*worker, error) {
+func (s *subject) startWorker(ctx context.Context, command []string, shape Shape, name string, t *tally) (*worker, error) {
 	w := &worker{registered: make(chan instant, 1)}
 	read := func(r io.Reader) {
 		_ = readRecords(bufio.NewReaderSize(r, 64<<10), func(r record) { // what is cut off by its end is missing, and counts as lost
@@ -117,8 +118,9 @@ func (s *subject) startWorker(ctx context.Context, binary string, shape Shape, n
 			t.executed(r)
 		})
 	}
+	args := append(slices.Clone(command[1:]), "--core", s.grpc, "--shape", shape.Name, "--name", name)
 	var err error
-	if w.child, err = launch(ctx, read, binary, "bench", "processor", "--core", s.grpc, "--shape", shape.Name, "--name", name); err != nil {
+	if w.child, err = launch(ctx, read, command[0], args...); err != nil {
 		return nil, err
 	}
 	s.workers = append(s.workers, w)

@@ -81,7 +81,7 @@ func (b *bench) ceilingTurn(ctx context.Context, c combination) (Turn, error) {
 func (b *bench) turn(ctx context.Context, s *subject, c combination, profile string) (Turn, error) {
 	defer s.discard()
 	t := newTally(c.shape)
-	if err := s.serve(ctx, b.Core, c.shape, t); err != nil {
+	if err := s.serve(ctx, b.Processor, c.shape, t); err != nil {
 		return Turn{}, err
 	}
 	l := &load{core: s, shape: c.shape, assets: b.Assets, concurrency: c.concurrency, tally: t}

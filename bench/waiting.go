@@ -117,7 +117,7 @@ func (w *waiting) start(ctx context.Context) (err error) {
 	if w.core, err = startCore(ctx, w.Core, w.dir, options...); err != nil {
 		return err
 	}
-	if err := w.core.serve(ctx, w.Core, w.away.shape, w.away.tally); err != nil {
+	if err := w.core.serve(ctx, w.Processor, w.away.shape, w.away.tally); err != nil {
 		return err
 	}
 	for _, p := range w.core.workers {
@@ -125,7 +125,7 @@ func (w *waiting) start(ctx context.Context) (err error) {
 	}
 	w.core.workers = nil
 	w.connect()
-	if err := w.core.serve(ctx, w.Core, w.here.shape, w.here.tally); err != nil {
+	if err := w.core.serve(ctx, w.Processor, w.here.shape, w.here.tally); err != nil {
 		return err
 	}
 	w.result.IdleMiB, _, err = w.memory(ctx)
@@ -227,7 +227,7 @@ func (w *waiting) restart(ctx context.Context) error {
 // comeBack starts the processor again, waits until everything is processed, and checks the ledger.
 func (w *waiting) comeBack(ctx context.Context) error {
 	r := &w.result
-	p, err := w.core.startWorker(ctx, w.Core, w.away.shape, w.away.shape.processors()[0], w.away.tally)
+	p, err := w.core.startWorker(ctx, w.Processor, w.away.shape, w.away.shape.processors()[0], w.away.tally)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,7 @@ func (f *benchFlags) add(c *cobra.Command) {
 	flags.IntVar(&f.many, "processors", 0, "measure with so many idle processors")
 	flags.StringVar(&f.cfg.Kept, "kept", "", "make the store of --stored in this `FOLDER`, or use the one that is there")
 	flags.StringVar(&f.cfg.Dir, "dir", "", "keep the stores in this `FOLDER` while it lasts; it must be on a disk (default the current one)")
+	flags.StringSliceVar(&f.cfg.Processor, "processor", nil, "have this `COMMAND` serve the shapes, its words parted by commas; it is given --core, --shape and --name, and reports as bench/processor.go does")
 	flags.StringVar(&f.cfg.Ceiling, "ceiling", "", "compare with this `PROGRAM`, built from bench/ceiling")
 	flags.StringVar(&f.cfg.Profiles, "profiles", "", "write CPU profiles of the core to this `FOLDER`")
 	flags.StringVar(&f.cfg.Commit, "commit", "", "name this `COMMIT` in the report (default what the build says)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from enum import Enum
 from typing import Any, NamedTuple
@@ -108,9 +108,7 @@ class Service:
         response.message = self.phase.value
         return response
 
-    async def execute_dag_part(
-        self, request: pb.ExecutionRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[pb.ExecutionResult]:
+    async def execute_dag_part(self, request: pb.ExecutionRequest, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Run the algorithms of a request at the same time and stream each result as soon as it is there.
 
         Those that this processor does not have end the stream with UNIMPLEMENTED, after the results of the others.
@@ -120,10 +118,9 @@ class Service:
         tasks, unknown = self._tasks(request)
         try:
             if len(tasks) == 1:
-                yield await self._perform(request, tasks[0])
+                await context.write(await self._perform(request, tasks[0]))
             else:
-                async for result in self._perform_all(request, tasks):
-                    yield result
+                await self._perform_all(request, tasks, context.write)
         except BrokenExecutor as error:
             self.phase = Phase.BROKEN
             self._broken(error)
@@ -157,11 +154,16 @@ class Service:
         else:
             tasks.append(_Task(algorithm, asked))
 
-    async def _perform_all(self, request: pb.ExecutionRequest, tasks: list[_Task]) -> AsyncIterator[pb.ExecutionResult]:
+    async def _perform_all(
+        self,
+        request: pb.ExecutionRequest,
+        tasks: list[_Task],
+        write: Callable[[pb.ExecutionResult], Awaitable[None]],
+    ) -> None:
         running = [asyncio.ensure_future(self._perform(request, task)) for task in tasks]
         try:
             for finished in asyncio.as_completed(running):
-                yield await finished
+                await write(await finished)
         finally:
             for work in running:
                 work.cancel()
