@@ -111,7 +111,7 @@ func (m *many) core(ctx context.Context, dir string) (*manyCore, error) {
 	shape := Shapes()[0]
 	c := &manyCore{subject: core, tally: newTally(shape)}
 	c.load = &load{core: core, shape: shape, assets: m.Assets, concurrency: others, tally: c.tally}
-	if err := core.serve(ctx, m.Core, shape, c.tally); err != nil {
+	if err := core.serve(ctx, m.Processor, shape, c.tally); err != nil {
 		core.discard()
 		return nil, err
 	}

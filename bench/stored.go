@@ -102,7 +102,7 @@ func (s *stored) make(ctx context.Context, windows int64, grow Grow) (Sizes, err
 	}
 	defer core.discard()
 	t := newTally(s.shape)
-	if err := core.serve(ctx, s.Core, s.shape, t); err != nil {
+	if err := core.serve(ctx, s.Processor, s.shape, t); err != nil {
 		return Sizes{}, err
 	}
 	l := &load{core: core, shape: s.shape, assets: s.Assets, concurrency: emitters, tally: t}
@@ -150,7 +150,7 @@ func (s *stored) compare(ctx context.Context, r *Stored) error {
 	defer core.discard()
 	r.ReadyKilled = millis(took)
 	// What was under way is processed now, so that a kept store is as others are.
-	if err := core.serve(ctx, s.Core, s.shape, newTally(s.shape)); err != nil {
+	if err := core.serve(ctx, s.Processor, s.shape, newTally(s.shape)); err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, patience)
@@ -199,7 +199,7 @@ func (s *stored) turn(ctx context.Context, kill bool) (turn storedTurn, err erro
 	defer core.discard()
 	turn.ready = ready
 	t := newTally(s.shape)
-	if err := core.serve(ctx, s.Core, s.shape, t); err != nil {
+	if err := core.serve(ctx, s.Processor, s.shape, t); err != nil {
 		return turn, err
 	}
 	l := &load{core: core, shape: s.shape, assets: s.Assets, concurrency: emitters, tally: t}
