@@ -21,7 +21,7 @@ func TestReleasedLockIsFreeDespiteCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(inherited)
+	t.Cleanup(func() { _ = unix.Close(inherited) })
 	if err := first.release(); err != nil {
 		t.Fatal(err)
 	}
