@@ -48,7 +48,7 @@ var table = []row{
 	}},
 	{internal + "demo", "`orca demo`, a user of the SDK", []string{internal + "app", internal + "config", "sdk/go"}},
 	{"bench", "measures a core beside a ceiling, both as processes", []string{"contract/go"}},
-	{internal + "cli", "the verbs of the command", []string{internal + "app", "bench", internal + "config", internal + "demo", "contract/go"}},
+	{internal + "cli", "the verbs of the command", []string{internal + "app", "bench", "conformance/probe", internal + "config", internal + "demo", "contract/go"}},
 	{internal + "pgserver", "for tests and the benchmark: a PostgreSQL server that lives as long as the process", nil},
 	{internal + "pgserver/pgtest", "for tests: a schema of one's own on a PostgreSQL server", []string{internal + "pgserver"}},
 	{internal + "orcatest", "for tests: a core in the process, scripted processors", []string{internal + "app", internal + "config", internal + "pgserver/pgtest", "contract/go"}},
@@ -61,6 +61,7 @@ var table = []row{
 	{"cmd/orca", "the one binary", []string{internal + "cli"}},
 	{"examples", "programs as users write them", []string{"sdk/go"}},
 	{"conformance", "one suite for the SDKs of every language, and programs made from bare stubs", []string{"contract/go"}},
+	{"conformance/probe", "checks anyone's running processor from outside", []string{"contract/go"}},
 	{"conformance/processors/go", "the Go SDK's test processor", []string{"conformance", "sdk/go"}},
 }
 

@@ -39,6 +39,7 @@ var verbs = []func(*shell) *cobra.Command{
 	(*shell).cancel,
 	(*shell).forget,
 	(*shell).demo,
+	(*shell).conform,
 	(*shell).bench,
 	(*shell).version,
 }
