@@ -53,8 +53,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # A core that comes back is found within a second.
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # In spite of its name this is how long an attempt to connect may take.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     # Finds connections that died silently under a long stream. Servers refuse pings that come more often than every
     # five minutes, unless they say otherwise.
     ("grpc.keepalive_time_ms", 310_000),
