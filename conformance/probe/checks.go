@@ -71,16 +71,14 @@ func (p *prober) unknown(ctx context.Context) (string, error) {
 		return "UNIMPLEMENTED", nil
 	case code == codes.DeadlineExceeded || code == codes.Unavailable:
 		return "", fmt.Errorf("the call ended with %w; end it with UNIMPLEMENTED, so that a core sends the work elsewhere", err)
-	case err != nil:
+	case code != codes.OK:
 		return fmt.Sprintf("%v; UNIMPLEMENTED lets a core send the work elsewhere", code), nil
-	}
-	for _, r := range results {
-		if r.GetAlgorithmResult().GetResult().GetStatus() != pb.ResultStatus_RESULT_STATUS_SUCEEDED {
-			return "a failed result; UNIMPLEMENTED lets a core send the work elsewhere", nil
-		}
+	case len(results) == 0:
+		return "", errors.New("the stream ended without a word; end it with UNIMPLEMENTED")
+	case results[0].GetAlgorithmResult().GetResult().GetStatus() == pb.ResultStatus_RESULT_STATUS_SUCEEDED:
 		return "", errors.New("it gave a result of an algorithm that nobody has; end the call with UNIMPLEMENTED")
 	}
-	return "", errors.New("the stream ended without a word; end it with UNIMPLEMENTED")
+	return "a failed result; UNIMPLEMENTED lets a core send the work elsewhere", nil
 }
 
 // empty asks for nothing, which may be refused and must not be answered with results.

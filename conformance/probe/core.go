@@ -25,8 +25,7 @@ func Await(ctx context.Context, listener net.Listener) (*pb.ProcessorRegistratio
 		return r, <-served
 	case <-ctx.Done():
 		server.Stop()
-		<-served
-		return nil, ctx.Err()
+		return nil, errors.Join(ctx.Err(), <-served)
 	case err := <-served:
 		return nil, errors.Join(fmt.Errorf("wait for a processor at %s", listener.Addr()), err)
 	}
