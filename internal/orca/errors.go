@@ -26,6 +26,8 @@ const (
 	Unavailable Kind = "unavailable"
 	// OutcomeUnknown: a commit was begun and its end was not seen. What was asked may or may not have happened.
 	OutcomeUnknown Kind = "outcome unknown"
+	// Fenced: the core has lost its lease on a shared ledger. Nothing was written, and it writes nothing any more.
+	Fenced Kind = "fenced"
 )
 
 func (k Kind) Error() string { return string(k) }

@@ -77,6 +77,8 @@ type Emission struct {
 	End RunState
 	// Lot in which the run is parked from the start; nil when it can go on, or is finished.
 	Lot *Lot
+	// Unclaimed: the core has no room for the run. Any of those that share the ledger may take it.
+	Unclaimed bool
 }
 
 // Accepted says where an emission or a revision went.

@@ -30,6 +30,7 @@ var codeOf = []struct {
 	{orca.Exhausted, codes.ResourceExhausted},
 	{orca.OutcomeUnknown, codes.Unavailable},
 	{orca.Unavailable, codes.Unavailable},
+	{orca.Fenced, codes.Unavailable},
 	{context.Canceled, codes.Canceled},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 }

@@ -36,14 +36,19 @@ const (
 )
 
 // OpenRuns returns unfinished runs with positions above after, parked ones too, the lowest first, with their outcomes
-// so far, which are sorted by algorithm and lack the results.
+// so far, which are sorted by algorithm and lack the results. Of a ledger that is shared it returns this core's and those
+// of nobody, which no other core gets before the next OpenRuns or NextRuns.
 func (s *Store) OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error) {
+	if m := s.member.Load(); m != nil {
+		return s.claimPage(ctx, m, after, limit)
+	}
 	return s.openRuns(ctx, limit, func(tx pgx.Tx) (pgx.Rows, error) {
 		return tx.Query(ctx, s.names.in(allOpen), int64(after), max(0, limit))
 	})
 }
 
-// NextRuns returns the lowest unfinished runs of all the sources, like OpenRuns.
+// NextRuns returns the lowest unfinished runs of all the sources, like OpenRuns. Of a ledger that is shared it returns those
+// of nobody, whatever their positions, which are this core's from then on, and this core's above the sources' positions.
 func (s *Store) NextRuns(ctx context.Context, sources []orca.OpenSource, limit int) ([]orca.OpenRun, error) {
 	hashes, after := make([][]byte, len(sources)), make([]int64, len(sources))
 	for i, from := range sources {
@@ -51,6 +56,9 @@ func (s *Store) NextRuns(ctx context.Context, sources []orca.OpenSource, limit i
 		if from.Lot != nil {
 			hashes[i] = from.Lot.Hash[:]
 		}
+	}
+	if m := s.member.Load(); m != nil {
+		return s.claimNext(ctx, m, hashes, after, limit)
 	}
 	return s.openRuns(ctx, limit, func(tx pgx.Tx) (pgx.Rows, error) {
 		return tx.Query(ctx, s.names.in(nextOpen), hashes, after, max(0, limit))
@@ -180,7 +188,7 @@ func (s *Store) lots(ctx context.Context, tx pgx.Tx) (lots []orca.LotSize, err e
 }
 
 // settledExpected returns the outcomes that are there and that somebody waits for.
-func (s *Store) settledExpected(ctx context.Context, tx pgx.Tx) (settled []orca.OutcomeKey, err error) {
+func (s *Store) settledExpected(ctx context.Context, tx querier) (settled []orca.OutcomeKey, err error) {
 	var key orca.OutcomeKey
 	var algorithm int32
 	err = each(ctx, tx, s.names.in(`SELECT DISTINCT x.run, x.algorithm FROM {expected} x

@@ -136,6 +136,9 @@ func (s *Store) attempt(ctx context.Context, rows []*request) error {
 		w := &write{Store: s, conn: conn, checkKeys: checkKeys}
 		err := w.run(ctx, rows)
 		switch {
+		case code(err) == divisionByZero:
+			s.lost()
+			return errFenced()
 		case err == nil:
 			w.keep()
 			s.link.failing.Store(nil)

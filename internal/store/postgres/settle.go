@@ -190,12 +190,13 @@ const (
 		INSERT INTO {expected} (run, algorithm, position) SELECT a.run, a.algorithm, a.position FROM expects a
 		WHERE EXISTS (SELECT 1 FROM {parked} p WHERE p.position = a.position) AND NOT ` + isSettled
 
-	// wakeRuns puts those who expect outcomes into the lot $3, at most $4, and returns which and where they were.
+	// wakeRuns puts those who expect outcomes into the lot $3, at most $4, and returns which and where they were. One that a
+	// core works on, or is about to, stays where that core looks for it.
 	wakeRuns = `WITH waiting AS MATERIALIZED (
 			SELECT DISTINCT x.position FROM unnest($1::bigint[], $2::int[]) AS u(run, algorithm)
 			JOIN {expected} x ON x.run = u.run AND x.algorithm = u.algorithm ORDER BY x.position LIMIT $4),
 		before AS MATERIALIZED (SELECT p.position, l.hash FROM waiting s JOIN {parked} p ON p.position = s.position JOIN {lot} l ON l.id = p.lot),
-		moved AS (UPDATE {parked} p SET lot = $3 FROM before b WHERE p.position = b.position),
+		moved AS (UPDATE {parked} p SET lot = $3 FROM before b WHERE p.position = b.position AND p.owner IS NULL),
 		forgotten AS (DELETE FROM {expected} x USING waiting s WHERE x.position = s.position)
 		SELECT s.position, b.hash FROM waiting s LEFT JOIN before b ON b.position = s.position ORDER BY s.position`
 )

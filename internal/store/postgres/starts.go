@@ -56,15 +56,16 @@ func (c *runColumns) add(nth int64, window orca.WindowID, plan, revision int32, 
 	c.kind, c.state = append(c.kind, int16(kind)), append(c.state, int16(state))
 }
 
-// openColumns: lot is for parked runs.
+// openColumns: lot is for parked runs, owner for the others, 0 when it is nobody.
 type openColumns struct {
-	nth      []int64
-	lot      []int32
-	metadata [][]byte
+	nth        []int64
+	lot, owner []int32
+	metadata   [][]byte
 }
 
-func (c *openColumns) add(nth int64, lot int32, metadata []byte) {
-	c.nth, c.lot, c.metadata = append(c.nth, nth), append(c.lot, lot), append(c.metadata, orNull(metadata))
+func (c *openColumns) add(nth int64, lot, owner int32, metadata []byte) {
+	c.nth, c.lot, c.owner = append(c.nth, nth), append(c.lot, lot), append(c.owner, owner)
+	c.metadata = append(c.metadata, orNull(metadata))
 }
 
 // keptColumns are outcomes that are copied.
@@ -148,9 +149,11 @@ func (w *write) startEmission(c *startColumns, nth int64, e *orca.Emission) {
 	case e.End != orca.RunOpen:
 		c.end(e.End)
 	case e.Lot != nil:
-		c.parked.add(nth, w.memory.lots[e.Lot.Hash], e.FullMetadata)
+		c.parked.add(nth, w.memory.lots[e.Lot.Hash], 0, e.FullMetadata)
+	case e.Unclaimed:
+		c.open.add(nth, 0, 0, e.FullMetadata)
 	default:
-		c.open.add(nth, 0, e.FullMetadata)
+		c.open.add(nth, 0, w.self(), e.FullMetadata)
 	}
 }
 
@@ -181,7 +184,7 @@ func (w *write) startRevision(c *startColumns, nth int64, r *request, b *base) {
 		c.end(v.End)
 		return
 	}
-	c.open.add(nth, 0, v.FullMetadata)
+	c.open.add(nth, 0, w.self(), v.FullMetadata)
 }
 
 // writeEarliest writes what the transaction lowers, in an order that all have.
@@ -220,8 +223,8 @@ func (w *write) insertStarts(c *startColumns, n int64) {
 			FROM {counter} c JOIN {run} r ON r.position > c.position - $1 AND r.position <= c.position WHERE r.state > 1`, n)
 	}
 	if o := &c.open; len(o.nth) > 0 {
-		w.add("write open runs", `INSERT INTO {pending} (position, metadata) SELECT c.position - $1 + u.nth, u.metadata
-			FROM {counter} c, unnest($2::bigint[], $3::bytea[]) AS u(nth, metadata)`, n, o.nth, o.metadata)
+		w.add("write open runs", `INSERT INTO {pending} (position, owner, metadata) SELECT c.position - $1 + u.nth, nullif(u.owner, 0), u.metadata
+			FROM {counter} c, unnest($2::bigint[], $3::int[], $4::bytea[]) AS u(nth, owner, metadata)`, n, o.nth, o.owner, o.metadata)
 	}
 	if o := &c.parked; len(o.nth) > 0 {
 		w.add("write parked runs", `INSERT INTO {parked} (position, lot, metadata) SELECT c.position - $1 + u.nth, u.lot, u.metadata

@@ -70,6 +70,15 @@ type Store struct {
 	link   *link
 	memory memory
 
+	// members is for the lease, so that it never waits for a read. member is nil until Join.
+	members *pgxpool.Pool
+	member  atomic.Pointer[member]
+	fencing sync.Once
+	fenced  chan struct{} // closed when another core has taken over
+
+	claiming sync.Mutex // guards claims
+	claims   claims
+
 	keys    atomic.Pointer[keys]
 	loading sync.Mutex // held while the keys are read
 	// seen is a position up to which all runs are known to exist.
@@ -79,14 +88,14 @@ type Store struct {
 // Open connects to the database that a URL of the form postgres://user:password@host:port/database names, and brings the
 // schema up to date. It fails when the database cannot be reached or used, saying what to do.
 func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
-	s := &Store{cfg: cfg.withDefaults()}
+	s := &Store{cfg: cfg.withDefaults(), fenced: make(chan struct{})}
 	s.names, s.queue, s.memory = &names{schema: s.cfg.Schema}, newQueue(s.cfg), newMemory()
 	var err error
 	if s.target, err = parseTarget(url); err != nil {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
-		s.release() //nolint:contextcheck // it has a time limit of its own
+		s.disconnect() //nolint:contextcheck // it has a time limit of its own
 		return nil, s.target.explain(s.cfg.Schema, err)
 	}
 	return s, nil
@@ -116,6 +125,9 @@ func (s *Store) open(ctx context.Context) error {
 	if s.pool, err = s.target.pool(ctx, s.cfg.Readers); err != nil {
 		return err
 	}
+	if s.members, err = s.target.pool(ctx, memberConns); err != nil {
+		return err
+	}
 	return s.loadKeys(ctx)
 }
 
@@ -139,13 +151,15 @@ func (s *Store) Close() error {
 	for _, r := range s.queue.abandon() {
 		r.fail(errStopped())
 	}
-	s.release()
+	s.disconnect()
 	return nil
 }
 
-func (s *Store) release() {
-	if s.pool != nil {
-		s.pool.Close()
+func (s *Store) disconnect() {
+	for _, pool := range []*pgxpool.Pool{s.pool, s.members} {
+		if pool != nil {
+			pool.Close()
+		}
 	}
 	if s.link != nil {
 		s.link.close()

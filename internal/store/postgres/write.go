@@ -73,6 +73,7 @@ func (w *write) run(ctx context.Context, rows []*request) error {
 			return err
 		}
 	}
+	w.writeFence()
 	w.writeSettlements()
 	w.writeParkings()
 	w.writeWakings()
@@ -228,6 +229,13 @@ func (w *write) keep() {
 			r.answer.accepted.Position = p // the rest is there
 		}
 		w.saw(p)
+	}
+}
+
+// writeFence has the transaction fail when another core has taken over.
+func (w *write) writeFence() {
+	if m := w.member.Load(); m != nil {
+		w.add("look at the lease", fence, m.id, m.epoch)
 	}
 }
 
