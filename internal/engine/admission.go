@@ -21,7 +21,11 @@ import (
 // Runs above admitted start in the order of their positions: rows by being loaded, then those of the tail from memory.
 // When the tail has no room it becomes rows. Whenever it is not certain that the tail follows admitted without a gap,
 // rows are loaded; that there are none costs a read and nothing else.
+//
+// Of a ledger that is shared the runs are those of this core. Positions that nobody told of are then those of others, and
+// rows of nobody may be anywhere, also below admitted: loads bring them whenever there is doubt.
 type admission struct {
+	shared bool
 	// admitted: every unfinished run up to it is active.
 	admitted orca.Position
 	// tailAfter: every unfinished run above it and admitted, up to newest, is in the tail.
@@ -29,8 +33,12 @@ type admission struct {
 	tail      []*emit // ascending
 	// newest is the highest position that the loop has heard of.
 	newest orca.Position
-	// doubt: there may be a run above newest, from a commit whose end was not seen.
-	doubt   bool
+	// doubt: there may be a run above newest, from a commit whose end was not seen, or there may be runs of nobody.
+	doubt bool
+	// missed: the end of a commit was not seen, so that what comes next does not follow newest.
+	missed bool
+	// behind: the last load found more than it had room for.
+	behind  bool
 	loading bool
 	// unheard are positions below newest that nobody told of: of runs that may exist, from such commits.
 	unheard []unheard
@@ -44,13 +52,16 @@ const maxUnheard = 1024
 
 // skip takes note of positions that nobody told of.
 func (a *admission) skip(first, last orca.Position) {
-	if first <= last && len(a.unheard) < maxUnheard {
+	if first <= last && len(a.unheard) < maxUnheard && !a.shared {
 		a.unheard = append(a.unheard, unheard{first, last})
 	}
 }
 
 // isNews reports whether nobody has told of a run that a load brings, and takes note that now somebody has.
 func (a *admission) isNews(p orca.Position) bool {
+	if a.shared {
+		return false // whoever accepted it has counted it
+	}
 	i := slices.IndexFunc(a.unheard, func(u unheard) bool { return u.first <= p && p <= u.last })
 	if i < 0 {
 		return p > a.newest
@@ -71,15 +82,17 @@ func (a *admission) hear(p orca.Position) bool {
 		return false
 	}
 	a.skip(a.newest+1, p-1)
-	a.newest = p
+	a.newest, a.missed = p, false
 	a.dropTail()
 	return true
 }
 
 func (a *admission) dropTail() { a.tail, a.tailAfter = nil, a.newest }
 
-// follows reports whether everything between newest and p is known: nothing.
-func (a *admission) follows(p orca.Position) bool { return p == a.newest+1 }
+// follows reports whether everything between newest and p is known: nothing, or runs of others.
+func (a *admission) follows(p orca.Position) bool {
+	return p == a.newest+1 || a.shared && p > a.newest && !a.missed
+}
 
 // caughtUp reports whether no run that can go on is left to the ledger.
 func (e *Engine) caughtUp() bool {
@@ -95,6 +108,8 @@ func (e *Engine) admitNext(x *emit) {
 	open := state == orca.RunOpen && !parked
 	gapless := a.follows(p) && (!open || len(e.active)+len(a.tail) < e.cfg.MaxActiveRuns)
 	switch {
+	case open && x.emission.Unclaimed:
+		a.newest, a.doubt = max(a.newest, p), true
 	case gapless && open:
 		a.newest = p
 		a.tail = append(a.tail, x)
@@ -142,7 +157,9 @@ type load struct {
 	newest  orca.Position // when it was asked
 	doubt   bool          // when it was asked
 
-	// What it brought: rows, of which some may be unreadable, up to last.
+	// brought is what was read; it is read once, since a claim cannot be repeated.
+	brought []orca.OpenRun
+	// What came of it: rows, of which some may be unreadable, up to last.
 	rows int
 	last orca.Position
 	runs []*run
@@ -153,6 +170,9 @@ type load struct {
 func (e *Engine) admit(ctx context.Context, loads *sync.WaitGroup) {
 	a := &e.admission
 	free := e.cfg.MaxActiveRuns - len(e.active)
+	if a.shared && e.stopping.Load() {
+		return // others may have them
+	}
 	if a.loading || e.caughtUp() || free < max(1, e.cfg.MaxActiveRuns/4) {
 		return
 	}
@@ -178,8 +198,9 @@ func (e *Engine) loaded(l *load) {
 	if l.rows < l.limit {
 		a.admitted = max(a.admitted, l.newest)
 	} else {
-		a.doubt = a.doubt || l.doubt // it has not seen all there is
+		a.doubt = a.doubt || l.doubt || a.shared // it has not seen all there is
 	}
+	a.behind = a.shared && l.rows >= l.limit
 	for _, r := range l.runs {
 		if e.active[r.position] == nil { // else a lot has it still, and it was loaded before
 			if a.isNews(r.position) {
@@ -216,12 +237,15 @@ func (e *Engine) load(ctx context.Context, l *load) bool {
 }
 
 func (e *Engine) readRuns(ctx context.Context, l *load) error {
-	rows, err := l.read(ctx)
-	if err != nil {
-		return fmt.Errorf("read open runs: %w", err)
+	if l.brought == nil {
+		rows, err := l.read(ctx)
+		if err != nil {
+			return fmt.Errorf("read open runs: %w", err)
+		}
+		l.brought = rows
 	}
-	runs := make([]*run, 0, len(rows))
-	for _, row := range rows {
+	runs := make([]*run, 0, len(l.brought))
+	for _, row := range l.brought {
 		p, err := e.plans.get(ctx, e.cfg.Ledger, row.Plan)
 		switch {
 		case errors.Is(err, errUnreadable):
@@ -233,7 +257,7 @@ func (e *Engine) readRuns(ctx context.Context, l *load) error {
 		}
 		l.last = row.Position
 	}
-	l.rows, l.runs = len(rows), runs
+	l.rows, l.runs, l.brought = len(l.brought), runs, nil
 	return nil
 }
 

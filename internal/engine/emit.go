@@ -95,6 +95,7 @@ func (x *emit) fill(now orca.Time) {
 	em.Status, em.End = begins(x.plan, len(em.Outcomes))
 	if em.End == orca.RunOpen {
 		em.Lot = x.engine.lotFor(x.plan)
+		em.Unclaimed = x.engine.full.Load()
 	}
 }
 

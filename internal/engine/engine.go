@@ -72,6 +72,8 @@ type Config struct {
 	Ledger  Ledger
 	Fleet   Fleet
 	Planner Planner
+	// Shared is set when other cores work on the ledger too; default nil, this one is alone.
+	Shared Shared
 	// MayAccept says why no window can be accepted now, such as a full disk; default nil, never.
 	MayAccept func() error
 	// Log receives what went wrong with runs; default none.
@@ -95,7 +97,7 @@ type Config struct {
 	// MaxRequestBytes bounds the past results of one dependency; default 64 MiB.
 	MaxRequestBytes int64
 	// MaxRecentBytes bounds the past results kept in memory for lookbacks, about; what is not there is read from the
-	// ledger. Default 64 MiB.
+	// ledger. Negative keeps nothing, as with Shared. Default 64 MiB.
 	MaxRecentBytes int64
 	// MaxUnsettledBytes bounds the results that are received and not durable yet; streams wait beyond it. Default 256 MiB.
 	MaxUnsettledBytes int64
@@ -117,6 +119,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RetiredWait, time.Hour)
 	setDefault(&c.MaxRequestBytes, 64<<20)
 	setDefault(&c.MaxRecentBytes, 64<<20)
+	if c.Shared != nil {
+		c.MaxRecentBytes = -1
+	}
 	setDefault(&c.MaxUnsettledBytes, 256<<20)
 	setDefault(&c.MaxHeldBytes, 256<<20)
 	return c
@@ -141,6 +146,11 @@ type Engine struct {
 	begun      chan struct{} // closed once Run knows what is in the ledger, or has failed
 	over       chan struct{} // closed once Run has returned
 
+	// full: what is accepted now is left to whichever core has room.
+	full atomic.Bool
+	// loads are the goroutines that read for the loop; Run waits for them.
+	loads sync.WaitGroup
+
 	// Owned by the loop.
 	active    map[orca.Position]*run
 	touched   []*run // runs to be looked at in the end of this turn
@@ -153,8 +163,10 @@ type Engine struct {
 	parking     parking
 	looking     looking
 	recent      recent
-	plans       planCache      // for the load that is under way
-	random      func() float64 // in [0, 1)
+	foreign     foreign
+	stray       map[orca.Position]bool // that the last look at a shared ledger found
+	plans       planCache              // for the load that is under way
+	random      func() float64         // in [0, 1)
 }
 
 // New returns an engine that does nothing until Run.
@@ -168,6 +180,7 @@ func New(cfg Config) *Engine {
 		begun:     make(chan struct{}),
 		over:      make(chan struct{}),
 		active:    map[orca.Position]*run{},
+		admission: admission{shared: cfg.Shared != nil},
 		recent:    newRecent(cfg.MaxRecentBytes),
 		looking:   looking{waits: map[outcomeKey]map[nodeRef]bool{}},
 		parking:   parking{lots: map[orca.LotHash]*lot{}, served: map[orca.AlgorithmID]orca.InstanceState{}},
@@ -189,10 +202,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	var loads sync.WaitGroup
-	defer loads.Wait()
+	defer e.loads.Wait()
 	e.wakeParked()
-	e.admit(ctx, &loads)
+	e.share(ctx)
+	e.admit(ctx, &e.loads)
 	for {
 		select {
 		case <-ctx.Done():
@@ -203,9 +216,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		for turn := range slices.Chunk(e.inbox.take(), turnSize) {
 			e.run(turn)
 			e.endTurn()
-			e.admit(ctx, &loads)
-			e.walk(ctx, &loads)
-			e.startLooks(ctx, &loads)
+			e.admit(ctx, &e.loads)
+			e.walk(ctx, &e.loads)
+			e.startLooks(ctx, &e.loads)
+			e.askForeign(ctx)
 		}
 	}
 }
@@ -256,6 +270,7 @@ func (e *Engine) endTurn() {
 	e.touched = e.touched[:0]
 	e.makeRoom()
 	e.wakeParked()
+	e.full.Store(e.isFull())
 }
 
 // end takes in what was posted and hands it to the ledger. Nothing new is begun.

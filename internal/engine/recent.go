@@ -274,7 +274,7 @@ func (c *recent) watch(p *plan.Plan) {
 
 // follow begins to follow what the nodes of a plan look back at, from the next window on. The lock is held.
 func (c *recent) follow(p *plan.Plan) {
-	if c.plans[p] {
+	if c.plans[p] || c.limit < 0 {
 		return
 	}
 	if len(c.plans) >= maxPlans {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -30,6 +31,16 @@ func (e *Engine) Watch(p orca.Position) (<-chan struct{}, func()) {
 			return
 		}
 		w.byRun[p] = rest
+	}
+}
+
+// lookAgain tells all watchers.
+func (w *watchers) lookAgain() {
+	w.mu.Lock()
+	watched := slices.Collect(maps.Keys(w.byRun))
+	w.mu.Unlock()
+	for _, p := range watched {
+		w.changed(p)
 	}
 }
 

@@ -195,7 +195,7 @@ func (e *Engine) allActive(w *withdrawal) bool { return e.reached(w) >= w.last }
 
 // reached is the position up to which no row is left to be looked at.
 func (e *Engine) reached(w *withdrawal) orca.Position {
-	if len(e.parking.lots) > 0 {
+	if len(e.parking.lots) > 0 || e.admission.shared {
 		return w.walked
 	}
 	return max(w.walked, e.admission.admitted)
@@ -207,7 +207,8 @@ func (e *Engine) looked(w *withdrawal, l *load) {
 	if l.rows < l.limit || l.last > w.last {
 		w.walked = w.last
 	}
-	e.page = 1 // itself
+	e.page = 1                                                  // itself
+	e.admission.doubt = e.admission.doubt || e.admission.shared // a load gives back what the page claimed
 	for _, r := range l.runs {
 		if e.active[r.position] != nil {
 			continue // it was taken at once, or as it started
