@@ -120,6 +120,25 @@ func TestMaxInFlight(t *testing.T) {
 	})
 }
 
+// Of three cores each gives an instance a third of what it takes, rounded up; alone again it gives all.
+func TestMaxInFlightIsSharedByCores(t *testing.T) {
+	inWorld(t, fleet.Config{MaxInFlight: 4}, func(t *testing.T, w *world) {
+		p := w.serve("alpha:1")
+		w.sync(w.instance("alpha:1", "A"))
+		w.fleet.Share(3)
+		for position := orca.Position(1); position <= 5; position++ {
+			w.submit(position, "A")
+		}
+		w.next(p)
+		w.next(p)
+		w.idle(p)
+		w.fleet.Share(1)
+		w.next(p)
+		w.next(p)
+		w.idle(p)
+	})
+}
+
 // Work goes to the least loaded instance, and equals take turns.
 func TestLeastLoadedFirst(t *testing.T) {
 	inWorld(t, fleet.Config{}, func(t *testing.T, w *world) {

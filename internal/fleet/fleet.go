@@ -96,6 +96,8 @@ type Fleet struct {
 	// started gets each new pool, for Run to serve it. Bounded by the number of processors, guarded by mu.
 	started []*pool
 	wake    chan struct{} // holds a token while started is not empty
+
+	cores atomic.Int64 // that give work to the same instances, see Share
 }
 
 // New returns a fleet without instances that does nothing until Run.

@@ -170,7 +170,7 @@ func (in *instance) free(solo bool) bool {
 	if in.state != orca.Serving || in.soloing || in.reserved != nil {
 		return false
 	}
-	return solo || in.inFlight < in.limit
+	return solo || in.inFlight < min(in.limit, in.pool.fleet.ownShare())
 }
 
 // lessLoaded orders instances that suit equally. The pool's lock is held.
