@@ -10,6 +10,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/orca-telemetry/orca/internal/cluster"
 	"github.com/orca-telemetry/orca/internal/config"
 	"github.com/orca-telemetry/orca/internal/engine"
 	"github.com/orca-telemetry/orca/internal/fleet"
@@ -45,15 +46,23 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(Ad
 	if err != nil {
 		return err
 	}
-	l, err := listen(ctx, cfg)
-	if err != nil {
-		return err
+	for {
+		l, err := listen(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		c, err := newCore(ctx, cfg, log, l, a)
+		if err != nil {
+			return errors.Join(err, l.close())
+		}
+		err = c.run(ctx, func() { ready(l.addresses()) })
+		if ctx.Err() != nil || !errors.Is(err, orca.Fenced) {
+			return err
+		}
+		log.Warn("another core took over the runs of this one, which was silent for longer than its lease; it begins anew", "lease", cfg.Lease)
+		cfg.GRPC, cfg.HTTP = l.addresses().GRPC, l.addresses().HTTP
+		ready = func(Addresses) {}
 	}
-	c, err := newCore(ctx, cfg, log, l, a)
-	if err != nil {
-		return errors.Join(err, l.close())
-	}
-	return c.run(ctx, func() { ready(l.addresses()) })
 }
 
 // listeners are bound before anything else, so that a port in use is found before a store is touched.
@@ -106,6 +115,7 @@ type core struct {
 	engine    *engine.Engine
 	rpc       *rpc.Server
 	readiness *readiness
+	member    *cluster.Member // nil when the store is this core's alone
 }
 
 func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listeners, a access) (*core, error) {
@@ -115,6 +125,9 @@ func newCore(ctx context.Context, cfg config.Config, log *slog.Logger, l listene
 		return nil, err
 	}
 	if err := c.build(ctx); err != nil {
+		return nil, errors.Join(err, c.store.Close())
+	}
+	if err := c.join(ctx); err != nil {
 		return nil, errors.Join(err, c.store.Close())
 	}
 	return c, nil
@@ -136,7 +149,7 @@ func (c *core) build(ctx context.Context) (err error) {
 		},
 	})
 	c.engine = engine.New(engine.Config{
-		Ledger: c.store, Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
+		Ledger: c.store, Shared: c.store.forEngine(), Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
 		MaxAccept: cfg.MaxAccept, MaxActiveRuns: cfg.MaxActiveRuns, MaxBacklog: int64(cfg.MaxBacklog),
 		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled, RetiredWait: cfg.RetiredWait,
 		MaxRequestBytes: int64(cfg.MaxMessageSize), Available: cfg.Lookback == config.LookbackAvailable, Now: now,
@@ -187,17 +200,23 @@ func (c *core) run(ctx context.Context, ready func()) error {
 	forget := start(inner, "forgetting", c.forgetSilent)
 	grpc := start(inner, "grpc", func(context.Context) error { return c.rpc.Serve(c.listeners.grpc) })
 	http := start(inner, "http", c.serveHTTP)
-	parts := []*part{http, grpc, forget, watch, fleet, engine, store} // in the order of their end
+	lease := start(inner, "lease", c.keepLease)
+	parts := []*part{http, grpc, forget, watch, fleet, engine, store, lease} // in the order of their end
 	ready()
 
 	failure := firstFailure(ctx, parts)
 	c.log.Info("stopping", "drain", c.cfg.Drain)
 	c.readiness.stop()
 	c.engine.StopAccepting()
-	c.drain(inner)
+	patience := c.cfg.Drain
+	if lease.failed(orca.Fenced) {
+		patience = 0 // what is in flight is run again by others
+	}
+	c.drain(inner, patience)
 	for _, p := range parts {
 		failure = errors.Join(failure, p.end())
 	}
+	c.leave(inner)
 	return errors.Join(failure, c.store.Close())
 }
 
@@ -205,8 +224,8 @@ func (c *core) run(ctx context.Context, ready func()) error {
 const stopGrace = time.Second
 
 // drain lets what is in flight finish, within the time for it, and then ends the gRPC server.
-func (c *core) drain(ctx context.Context) {
-	within, cancel := context.WithTimeout(ctx, c.cfg.Drain)
+func (c *core) drain(ctx context.Context, patience time.Duration) {
+	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := c.fleet.Drain(within); err != nil {
 		c.log.Warn("not everything in flight has finished; it runs again after the next start", "error", err)

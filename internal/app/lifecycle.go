@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -31,6 +32,16 @@ func (p *part) end() error {
 	p.cancel()
 	<-p.done
 	return p.err
+}
+
+// failed reports whether the part has ended with a kind of error.
+func (p *part) failed(kind error) bool {
+	select {
+	case <-p.done:
+		return errors.Is(p.err, kind)
+	default:
+		return false
+	}
 }
 
 // firstFailure waits until ctx ends, which is no failure, or a part returns early, which is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/orca-telemetry/orca/internal/cluster"
 	"github.com/orca-telemetry/orca/internal/config"
 	"github.com/orca-telemetry/orca/internal/engine"
 	"github.com/orca-telemetry/orca/internal/registry"
@@ -24,9 +25,16 @@ type durable interface {
 	Failing() error
 }
 
+// shared is what several cores need of a store that they share.
+type shared interface {
+	cluster.Ledger
+	engine.Shared
+}
+
 var (
 	_ durable = (*sqlite.Store)(nil)
 	_ durable = (*postgres.Store)(nil)
+	_ shared  = (*postgres.Store)(nil)
 )
 
 // store is the one that the settings name.
@@ -36,6 +44,8 @@ type store struct {
 	name string
 	// path of the file; empty when it is not on this machine.
 	path string
+	// shared is the store too when several cores may share it, else nil.
+	shared shared
 	// commits counts transactions since the start.
 	commits func() uint64
 }
@@ -46,7 +56,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*store
 		if err != nil {
 			return nil, err
 		}
-		return &store{durable: s, name: config.ShownStore(cfg.Store), commits: func() uint64 { return s.Stats().Commits }}, nil
+		return &store{durable: s, shared: s, name: config.ShownStore(cfg.Store), commits: func() uint64 { return s.Stats().Commits }}, nil
 	}
 	path, err := config.SQLitePath(cfg.Store)
 	if err != nil {

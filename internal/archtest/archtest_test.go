@@ -35,6 +35,7 @@ var table = []row{
 	{internal + "lookback", "pure: which past results a node is handed", []string{internal + "orca"}},
 	{internal + "registry", "announcements: checks, the immutable snapshot with its plans", []string{internal + "orca", internal + "plan"}},
 	{internal + "engine", "accepting, running, settling, recovering", []string{internal + "orca", internal + "plan", internal + "lookback"}},
+	{internal + "cluster", "a core's lease on a shared ledger, and what other cores leave", []string{internal + "orca"}},
 	{internal + "fleet", "live processors: connections, heartbeats, limits, requests", []string{internal + "orca", internal + "wire", "contract/go"}},
 	{internal + "store/sqlite", "durable registry and ledger in one SQLite file", []string{internal + "orca"}},
 	{internal + "store/postgres", "durable registry and ledger in a schema of a PostgreSQL database", []string{internal + "orca"}},
@@ -43,7 +44,7 @@ var table = []row{
 	{internal + "httpapi", "HTTP: health, readiness, metrics", nil},
 	{internal + "config", "the settings of a core", nil},
 	{internal + "app", "a core from its parts: the one place that knows every concrete type", []string{
-		internal + "config", internal + "engine", internal + "fleet", internal + "httpapi", internal + "orca", internal + "registry",
+		internal + "cluster", internal + "config", internal + "engine", internal + "fleet", internal + "httpapi", internal + "orca", internal + "registry",
 		internal + "rpc", internal + "store/postgres", internal + "store/sqlite",
 	}},
 	{internal + "demo", "`orca demo`, a user of the SDK", []string{internal + "app", internal + "config", "sdk/go"}},

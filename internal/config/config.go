@@ -28,6 +28,8 @@ type Config struct {
 	Store string
 	// Schema is where a PostgreSQL database has the tables; it is made when it is not there. Default orca.
 	Schema string
+	// Lease is how long a core that shares a PostgreSQL database may be silent before others take over its runs. Default 10s.
+	Lease time.Duration
 	// TLSCert and TLSKey are PEM files with the certificate chain and the key that both listeners speak TLS with; they
 	// are read again when they change. Both or neither is given. Default empty, which is no TLS.
 	TLSCert, TLSKey string
@@ -112,6 +114,7 @@ func Default() Config {
 		GRPC:                "127.0.0.1:33670",
 		HTTP:                "127.0.0.1:33671",
 		Schema:              "orca",
+		Lease:               10 * time.Second,
 		Heartbeat:           5 * time.Second,
 		InstanceTTL:         time.Hour,
 		MaxInFlight:         32,

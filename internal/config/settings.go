@@ -52,6 +52,8 @@ func Settings() []Setting {
 		address("http", "listen for health, readiness and metrics here", true, func(c *Config) *string { return &c.HTTP }),
 		store("store", "keep the ledger and the registry here", func(c *Config) *string { return &c.Store }),
 		schema("schema", "keep them in this schema of a PostgreSQL database", func(c *Config) *string { return &c.Schema }),
+		duration("lease", "a core that says nothing to a PostgreSQL database for this long loses its runs to the other cores",
+			100*time.Millisecond, func(c *Config) *time.Duration { return &c.Lease }),
 		file("tls-cert", "speak TLS with the certificate chain in this PEM file; read again when it changes", "no TLS",
 			func(c *Config) *string { return &c.TLSCert }),
 		file("tls-key", "the key of that certificate, a PEM file", "no TLS", func(c *Config) *string { return &c.TLSKey }),

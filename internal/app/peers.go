@@ -1,0 +1,50 @@
+package app
+
+import (
+	"context"
+
+	"github.com/orca-telemetry/orca/internal/cluster"
+	"github.com/orca-telemetry/orca/internal/engine"
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// forEngine returns what the engine asks of a store that is shared, nil when it is not.
+func (s *store) forEngine() engine.Shared {
+	if s.shared == nil {
+		return nil
+	}
+	return s.shared
+}
+
+// join takes this core's place among those that share the store, if it can be shared.
+func (c *core) join(ctx context.Context) error {
+	if c.store.shared == nil {
+		return nil
+	}
+	c.member = cluster.New(cluster.Config{
+		Ledger: c.store.shared, Self: orca.Core{Address: c.listeners.addresses().GRPC, Version: Version()}, Lease: c.cfg.Lease,
+		Load: c.load, OnLeftover: c.engine.Leftover, OnPeers: c.fleet.Share, Refresh: c.registry.Refresh, Log: c.log,
+	})
+	return c.member.Join(ctx)
+}
+
+func (c *core) load() orca.CoreLoad {
+	s := c.stats()
+	return orca.CoreLoad{ActiveRuns: s.ActiveRuns, Calls: s.CallsInFlight}
+}
+
+// keepLease keeps the core's place until ctx ends.
+func (c *core) keepLease(ctx context.Context) error {
+	if c.member == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return c.member.Run(ctx)
+}
+
+// leave gives the core's place up.
+func (c *core) leave(ctx context.Context) {
+	if c.member != nil {
+		c.member.Leave(ctx)
+	}
+}

@@ -1,0 +1,182 @@
+// Package cluster keeps a core's place among those that share a ledger: it holds the core's lease, makes the runs of cores
+// that lost theirs nobody's, and tells the engine of runs that nobody works on.
+//
+//	join ──▶ renewing ──▶ left        the core stops in order, and gives its runs back
+//	            │
+//	            └────────▶ fenced     another core has taken over: nothing more is written, and the core begins anew
+//
+// It knows neither SQL nor what a run is. That a fenced core writes nothing is the ledger's to see to, in every transaction;
+// a lease that has run out means only that others may take over.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// Ledger is the shared one.
+type Ledger interface {
+	// Join takes a lease, and Leave gives it back with the runs of this core.
+	Join(ctx context.Context, self orca.Core, lasts time.Duration) error
+	Leave(ctx context.Context) error
+	// Renew is refused with orca.Fenced after a take-over.
+	Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) error
+	// Fenced is closed when the ledger sees that another core has taken over.
+	Fenced() <-chan struct{}
+	// TakeOver makes the runs of cores nobody's whose leases have run out.
+	TakeOver(ctx context.Context) (runs int64, cores []int32, err error)
+	Leftover(ctx context.Context) (orca.Leftover, error)
+	Cores(ctx context.Context) ([]orca.Core, error)
+}
+
+// Config of a Member. All fields but Log are required.
+type Config struct {
+	Ledger Ledger
+	// Self says where the core listens and which version it is.
+	Self orca.Core
+	// Lease is how long it may be silent.
+	Lease time.Duration
+	// Load is what the core has in hand.
+	Load func() orca.CoreLoad
+	// OnLeftover is told about once a second what no core works on. It must not block.
+	OnLeftover func(orca.Leftover)
+	// OnPeers is told how many cores are alive when that changes. It must not block.
+	OnPeers func(alive int)
+	// Refresh looks at the newest registry.
+	Refresh func(context.Context) error
+	// Log is told of take-overs and of a lease that cannot be renewed; default none.
+	Log *slog.Logger
+}
+
+// Member is a core among others. Its methods are called by one goroutine after the other.
+type Member struct {
+	cfg Config
+
+	mu    sync.Mutex
+	peers []orca.Core
+}
+
+// New returns a member that has no lease yet.
+func New(cfg Config) *Member {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Member{cfg: cfg}
+}
+
+// lookInterval is how often a core looks at what others have left, and at the registry.
+const lookInterval = time.Second
+
+// interval between two renewals: three fit into a lease.
+func (m *Member) interval() time.Duration { return min(lookInterval, m.cfg.Lease/3) }
+
+// Join takes the lease. The core's parts may start when it has returned.
+func (m *Member) Join(ctx context.Context) error {
+	return m.cfg.Ledger.Join(ctx, m.cfg.Self, m.cfg.Lease)
+}
+
+// Leave gives the lease and the core's runs back, once nothing is written any more. If that fails others wait for the end
+// of the lease.
+func (m *Member) Leave(ctx context.Context) {
+	if err := m.cfg.Ledger.Leave(ctx); err != nil {
+		m.cfg.Log.Warn("the lease could not be given back; others take over when it has run out", "error", err)
+	}
+}
+
+// Run renews the lease, and looks after what others have left, until ctx ends. It returns orca.Fenced when another core has
+// taken over.
+func (m *Member) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	defer cancel()
+	looking.Go(func() { m.look(ctx) })
+	tick := time.NewTicker(m.interval())
+	defer tick.Stop()
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.cfg.Ledger.Fenced():
+			return orca.Errorf(orca.Fenced, "another core has taken over")
+		case <-tick.C:
+		}
+		err := m.cfg.Ledger.Renew(ctx, m.cfg.Load(), m.cfg.Lease)
+		switch {
+		case errors.Is(err, orca.Fenced):
+			return err
+		case err != nil && ctx.Err() == nil && !failed:
+			m.cfg.Log.Warn("the lease could not be renewed; trying again", "error", err)
+		}
+		failed = err != nil
+	}
+}
+
+// look looks after what others have left, until ctx ends.
+func (m *Member) look(ctx context.Context) {
+	tick := time.NewTicker(m.interval())
+	defer tick.Stop()
+	for {
+		for _, step := range []struct {
+			what string
+			do   func(context.Context) error
+		}{
+			{"look at the registry", m.cfg.Refresh}, {"take over", m.takeOver}, {"look for peers", m.count}, {"look for runs", m.leftover},
+		} {
+			if err := step.do(ctx); err != nil && ctx.Err() == nil {
+				m.cfg.Log.Warn("the other cores could not be looked after; trying again", "step", step.what, "error", err)
+				break // the ledger is away, or all of it is slow
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (m *Member) takeOver(ctx context.Context) error {
+	runs, cores, err := m.cfg.Ledger.TakeOver(ctx)
+	if len(cores) > 0 {
+		m.cfg.Log.Warn("leases have run out; the runs of these cores are anybody's now", "cores", cores, "runs", runs)
+	}
+	return err
+}
+
+func (m *Member) count(ctx context.Context) error {
+	cores, err := m.cfg.Ledger.Cores(ctx)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	changed := len(cores) != len(m.peers)
+	m.peers = cores
+	m.mu.Unlock()
+	if changed {
+		m.cfg.Log.Info("cores that share the ledger", "alive", len(cores))
+		m.cfg.OnPeers(len(cores))
+	}
+	return nil
+}
+
+func (m *Member) leftover(ctx context.Context) error {
+	left, err := m.cfg.Ledger.Leftover(ctx)
+	if err == nil {
+		m.cfg.OnLeftover(left)
+	}
+	return err
+}
+
+// Peers returns the cores that were alive a moment ago, this one among them.
+func (m *Member) Peers() []orca.Core {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.peers
+}
