@@ -71,6 +71,8 @@ func startCore(tb testing.TB, options ...string) *core {
 		options: append([]string{"--disk-reserve", "1MiB", "--store", cfg.Store, "--schema", cfg.Schema}, options...)}
 	if !config.IsPostgres(cfg.Store) {
 		c.store = strings.TrimPrefix(cfg.Store, "sqlite:")
+	} else {
+		c.options = append([]string{"--lease", shortLease.String()}, c.options...) // for the next start after a kill
 	}
 	c.start()
 	tb.Cleanup(func() {

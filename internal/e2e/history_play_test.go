@@ -27,11 +27,10 @@ import (
 // history is a historyPlan while it is played.
 type history struct {
 	*historyPlan
-	t       *testing.T
-	restart func() clients
+	stage
+	t *testing.T
 
 	mu     sync.Mutex
-	core   clients
 	random *rand.Rand
 	given  map[execKey]map[string]bool // what was handed over, as text
 	broke  map[execKey]bool
@@ -45,18 +44,19 @@ type execKey struct {
 	algorithm orca.AlgorithmID
 }
 
-// playHistory plays what a seed draws, and returns how many inputs were compared.
-func playHistory(t *testing.T, seed uint64) (inputs int64) {
+// playHistory plays what a seed draws on so many cores, and returns how many inputs were compared.
+func playHistory(t *testing.T, seed uint64, cores int) (inputs int64) {
 	t.Logf("ORCA_HISTORY_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	h := &history{
 		historyPlan: drawHistory(random), t: t, random: random,
 		given: map[execKey]map[string]bool{}, broke: map[execKey]bool{}, cancelled: map[string]bool{},
 	}
-	h.core, h.restart = h.startCore(t)
+	h.stage = h.setStage(t, cores, random)
 	var boundary int64 // the last position of the early registry
 	for part, g := range []lookbackmodel.Registry{h.early, h.late} {
 		h.announce(part, g)
+		h.agree()
 		h.part(part)
 		if part == 0 {
 			boundary = lastPosition(h.listed())
@@ -80,7 +80,7 @@ func (h *history) announce(part int, g lookbackmodel.Registry) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(h.t.Context(), orcatest.Patience)
-		if _, err := h.core.RegisterProcessor(ctx, p.Registration(), grpc.WaitForReady(true)); err != nil {
+		if _, err := h.on().RegisterProcessor(ctx, p.Registration(), grpc.WaitForReady(true)); err != nil {
 			h.t.Fatalf("register %s in part %d: %v", name, part, err)
 		}
 		cancel()
@@ -136,24 +136,9 @@ func (h *history) part(part int) {
 	}
 	for _, after := range h.kills[part] {
 		pause(h.t.Context(), after)
-		h.endCore()
+		h.fault()
 	}
 	windows.Wait()
-}
-
-// endCore ends the core under its callers, and starts it again.
-func (h *history) endCore() {
-	again := h.restart()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.core = again
-}
-
-// on returns the clients of the core that was started last.
-func (h *history) on() clients {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.core
 }
 
 // call calls the core, and repeats that while it is away.
@@ -233,12 +218,14 @@ func (h *history) ask(c career, what, id string) {
 // waitIdle waits until no run is open.
 func (h *history) waitIdle() {
 	for deadline := time.Now().Add(2 * orcatest.Patience); ; {
-		ctx, cancel := context.WithDeadline(h.t.Context(), deadline)
-		open, err := h.core.ListWindows(ctx, &pb.ListWindowsRequest{State: pb.RunState_RUN_STATE_OPEN})
+		var open *pb.ListWindowsResponse
+		err := h.call(func(ctx context.Context, core clients) (err error) {
+			open, err = core.ListWindows(ctx, &pb.ListWindowsRequest{State: pb.RunState_RUN_STATE_OPEN})
+			return err
+		})
 		if err == nil && len(open.GetWindows()) > 0 {
-			pause(ctx, 5*time.Millisecond)
+			pause(h.t.Context(), 5*time.Millisecond)
 		}
-		cancel()
 		switch {
 		case err != nil:
 			h.t.Fatalf("list open windows: %v", err)
@@ -252,19 +239,24 @@ func (h *history) waitIdle() {
 
 // listed returns all runs by position.
 func (h *history) listed() (runs []*pb.GetWindowResponse) {
-	ctx, cancel := context.WithTimeout(h.t.Context(), orcatest.Patience)
-	defer cancel()
-	page, err := h.core.ListWindows(ctx, &pb.ListWindowsRequest{PageSize: 1000})
-	if err != nil || page.GetPageToken() != "" {
+	var page *pb.ListWindowsResponse
+	if err := h.call(func(ctx context.Context, core clients) (err error) {
+		page, err = core.ListWindows(ctx, &pb.ListWindowsRequest{PageSize: 1000})
+		return err
+	}); err != nil || page.GetPageToken() != "" {
 		h.t.Fatalf("list windows: %v", err)
 	}
 	for _, w := range page.GetWindows() {
 		for revision := range w.GetRun().GetRevision() {
-			run, err := h.core.GetWindow(ctx, &pb.GetWindowRequest{Id: w.GetId(), Revision: revision + 1})
-			if err != nil {
+			if err := h.call(func(ctx context.Context, core clients) error {
+				run, err := core.GetWindow(ctx, &pb.GetWindowRequest{Id: w.GetId(), Revision: revision + 1})
+				if err == nil {
+					runs = append(runs, run)
+				}
+				return err
+			}); err != nil {
 				h.t.Fatal(err)
 			}
-			runs = append(runs, run)
 		}
 	}
 	slices.SortFunc(runs, func(a, b *pb.GetWindowResponse) int { return int(a.GetRun().GetPosition() - b.GetRun().GetPosition()) })

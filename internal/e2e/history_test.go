@@ -34,7 +34,7 @@ func TestHistoryDecidesWhatProcessorsAreGiven(t *testing.T) {
 		if err != nil {
 			t.Fatalf("ORCA_HISTORY_SEED: %v", err)
 		}
-		playHistory(t, seed)
+		playHistory(t, seed, 1)
 		return
 	}
 	first, end := rand.Uint64N(1<<40), time.Now().Add(lasts)
@@ -44,7 +44,7 @@ func TestHistoryDecidesWhatProcessorsAreGiven(t *testing.T) {
 		players.Go(func() {
 			for time.Now().Before(end) && !t.Failed() {
 				seed := first + uint64(played.Add(1)) //nolint:gosec // it is positive
-				t.Run(fmt.Sprint(seed), func(t *testing.T) { rows.Add(playHistory(t, seed)) })
+				t.Run(fmt.Sprint(seed), func(t *testing.T) { rows.Add(playHistory(t, seed, 1)) })
 			}
 		})
 	}
@@ -122,11 +122,45 @@ type clients struct {
 	pb.OrcaConsoleClient
 }
 
-// startCore starts a core, and returns its clients and what ends it at once and starts it again on its store.
-func (p *historyPlan) startCore(t *testing.T) (first clients, restart func() clients) {
+// stage is where a history is played.
+type stage struct {
+	// on returns the clients of a core.
+	on func() clients
+	// fault ends a core at once and starts it again on its store, or has one of several stand still.
+	fault func()
+	// agree waits until all cores know the same registry.
+	agree func()
+}
+
+// setStage starts so many cores.
+func (p *historyPlan) setStage(t *testing.T, n int, random *rand.Rand) stage {
+	t.Helper()
+	options := []string{"--max-active-runs", fmt.Sprint(p.maxActive), "--max-attempts", fmt.Sprint(p.maxAttempts)}
+	if n > 1 {
+		cs := startCores(t, n, rand.New(rand.NewPCG(random.Uint64(), 0)), options...)
+		faults := rand.New(rand.NewPCG(random.Uint64(), 0))
+		return stage{on: cs.on, agree: func() { cs.agree(t) }, fault: func() {
+			if long := shortLease + time.Duration(faults.Int64N(int64(shortLease))); faults.IntN(2) == 0 {
+				cs.stop(t.Context(), long)
+			} else {
+				cs.kill(t.Context(), long-shortLease)
+			}
+		}}
+	}
+	one, restart := p.startOne(t, options)
+	var mu sync.Mutex
+	return stage{
+		on:    func() clients { mu.Lock(); defer mu.Unlock(); return one },
+		fault: func() { again := restart(); mu.Lock(); defer mu.Unlock(); one = again },
+		agree: func() {},
+	}
+}
+
+// startOne starts a core, and returns its clients and what ends it at once and starts it again on its store.
+func (p *historyPlan) startOne(t *testing.T, options []string) (first clients, restart func() clients) {
 	t.Helper()
 	if p.killed {
-		c := startCore(t, "--max-active-runs", fmt.Sprint(p.maxActive), "--max-attempts", fmt.Sprint(p.maxAttempts))
+		c := startCore(t, options...)
 		now := func() clients { return clients{c.OrcaCoreClient, c.OrcaConsoleClient} }
 		return now(), func() clients { c.kill(); c.start(); return now() }
 	}
