@@ -25,6 +25,7 @@ import (
 	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/config"
 	"github.com/orca-telemetry/orca/internal/orcatest"
+	"github.com/orca-telemetry/orca/internal/torture"
 )
 
 // binary is the program under test, built once by TestMain.
@@ -67,7 +68,8 @@ func startCore(tb testing.TB, options ...string) *core {
 	tb.Helper()
 	cfg := config.Default()
 	orcatest.Store(tb, &cfg)
-	c := &core{tb: tb, grpc: "127.0.0.1:0", http: "127.0.0.1:0",
+	host := torture.OwnHost() // where no connection of others takes the ports before the core is started again
+	c := &core{tb: tb, grpc: host + ":0", http: host + ":0",
 		options: append([]string{"--disk-reserve", "1MiB", "--store", cfg.Store, "--schema", cfg.Schema}, options...)}
 	if !config.IsPostgres(cfg.Store) {
 		c.store = strings.TrimPrefix(cfg.Store, "sqlite:")

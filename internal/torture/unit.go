@@ -220,9 +220,9 @@ func leaks(dir string) (found []string, err error) {
 	return found, nil
 }
 
-// ownHost returns an address of this machine alone that hardly any other session has. Processors move, and a core goes on
+// OwnHost returns an address of this machine alone that hardly any other session has. Processors move, and a core goes on
 // asking where they were: another session's processor that came to listen there would be taken for its own.
-func ownHost() string {
+func OwnHost() string {
 	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 	l, err := net.Listen("tcp", host+":0")
 	if err != nil { // not every system has all of 127.0.0.0/8
