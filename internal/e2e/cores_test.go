@@ -152,6 +152,8 @@ func (cs *cores) agree(tb testing.TB) {
 // lease: algorithms are handed what the rules of lookbacks make of the order in which runs were accepted, nothing that was
 // answered is lost, no algorithm of a run has two outcomes, and all of it finishes. ORCA_HISTORY_FOR and ORCA_HISTORY_SEED
 // are as in TestHistoryDecidesWhatProcessorsAreGiven.
+//
+//nolint:tparallel // one after the other, since each of them has three cores
 func TestCoresThatShareALedgerSurviveEachOther(t *testing.T) {
 	t.Parallel()
 	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("ORCA_HISTORY_FOR"), "20s"))

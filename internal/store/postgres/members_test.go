@@ -246,7 +246,7 @@ func TestNoRunIsClaimedTwice(t *testing.T) {
 			}
 		}
 		accepted.Range(func(p, _ any) bool {
-			if n := by[p.(orca.Position)]; n != 1 { //nolint:errcheck // all keys are positions
+			if n := by[p.(orca.Position)]; n != 1 {
 				t.Errorf("run %d is with %d cores", p, n)
 			}
 			return true
