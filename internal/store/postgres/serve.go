@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -143,7 +144,8 @@ func (s *Store) attempt(ctx context.Context, rows []*request) error {
 			w.keep()
 			s.link.failing.Store(nil)
 			return nil
-		case try < maxTries && (isConflict(err) || isRevisedMeanwhile(err)):
+		case try < maxConflicts && (isConflict(err) || isRevisedMeanwhile(err)):
+			stepBack(ctx, try)
 		case try < maxTries && !checkKeys && w.hasKeys() && (isRefusal(err)):
 			checkKeys, s.memory.keysRepeat = true, keysRepeatFor
 		case isRefusal(err):
@@ -151,6 +153,19 @@ func (s *Store) attempt(ctx context.Context, rows []*request) error {
 		default:
 			return s.judge(ctx, w, err)
 		}
+	}
+}
+
+// maxConflicts bounds how often a batch is repeated that lost against one of another core.
+const maxConflicts = 50
+
+// stepBack waits a moment of random length, up to some milliseconds, so that two cores do not lose against each other again.
+func stepBack(ctx context.Context, try int) {
+	t := time.NewTimer(rand.N(time.Duration(min(try, 10)) * time.Millisecond)) //nolint:gosec // no secret
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
