@@ -11,6 +11,7 @@ import orca
 
 fields = [orca.Field("seconds", float), orca.Field("file", str)]
 task = orca.WindowType("Task", "1.0.0", description="Something to do", fields=fields)
+part = orca.WindowType("Part", "1.0.0", description="What an algorithm emits")
 plant = orca.Processor("plant", listen="127.0.0.1:0", environment=False)
 
 
@@ -51,9 +52,17 @@ def broken(run: orca.Run) -> float:
 
 
 @plant.algorithm("Emit", "1.0.0", task)
-def emits(run: orca.Run) -> float:
-    run.emit(run.window)
-    return 0
+def emits(run: orca.Run) -> dict[str, str]:
+    begin, end = run.window.time_from, run.window.time_to
+    window = orca.Window(part, begin, end, origin=str(os.getpid()))
+    first, again = (run.emit(window, idempotency_key=f"part-{begin}") for _ in range(2))
+    assert first == again
+    return {"id": first.window_id}
+
+
+@plant.algorithm("Origin", "1.0.0", part)
+def origin(run: orca.Run) -> float:
+    return float(run.window.origin)
 
 
 @plant.algorithm("Die", "1.0.0", task)

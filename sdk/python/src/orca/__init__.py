@@ -4,10 +4,9 @@ A `Processor` holds algorithms and serves them. A `Client` (or `AsyncClient`) em
 them and reads results. Package `orca.testing` runs whole DAGs with their history in memory.
 
 The package is a guest in its program: it does no work at import, reads the environment only when a processor is run or
-a client is made, and logs to the logger "orca", which is silent until the program sets logging up.
+a client is made, and logs to the logger "orca" without setting logging up: until the program does, Python writes
+warnings and errors to standard error.
 """
-
-import logging as _logging
 
 from orca._algorithm import Algorithm, Dependency, Need, remote
 from orca._async_client import AsyncClient
@@ -76,5 +75,3 @@ __all__ = [
     "over",
     "remote",
 ]
-
-_logging.getLogger("orca").addHandler(_logging.NullHandler())

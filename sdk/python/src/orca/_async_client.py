@@ -32,7 +32,7 @@ from orca._outcome import (
 from orca._results import MAX_MESSAGE_BYTES
 from orca._retry import TRANSIENT, Pauses, code_of, words_of
 from orca._rows import Row, Rows
-from orca._settings import TLS, CoreOptions, look, resolve_core
+from orca._settings import TLS, CoreOptions, CoreSettings, look, resolve_core
 from orca._time import SECOND, Time, time_ns
 from orca._values import write_struct
 from orca._window import Window, window_of
@@ -74,6 +74,13 @@ class AsyncClient:
         self._settings = resolve_core(options, look(environment))
         self._timeout = timeout
         self._opened: Connection | None = None
+
+    @classmethod
+    def to(cls, settings: CoreSettings, timeout: float = 30.0) -> AsyncClient:
+        """Make a client of settings that are known."""
+        client = cls.__new__(cls)
+        client._settings, client._opened, client._timeout = settings, None, timeout
+        return client
 
     @classmethod
     def over(cls, connection: Connection, timeout: float = 30.0) -> AsyncClient:

@@ -14,7 +14,7 @@ from orca._errors import InvalidError
 from orca._names import AlgorithmID
 from orca._outcome import Freshness, GivenRow, Outcome, Rerun
 from orca._rows import Row, Rows
-from orca._settings import TLS
+from orca._settings import TLS, CoreSettings
 from orca._time import Time
 from orca._window import Window
 
@@ -38,9 +38,21 @@ class Client:
         timeout: float = 30.0,
         environment: bool = True,
     ) -> None:
-        self._client = AsyncClient(
-            core, tls=tls, token=token, token_in_clear=token_in_clear, timeout=timeout, environment=environment
+        self._begin(
+            AsyncClient(
+                core, tls=tls, token=token, token_in_clear=token_in_clear, timeout=timeout, environment=environment
+            )
         )
+
+    @classmethod
+    def to(cls: type[Self], settings: CoreSettings) -> Self:
+        """Make a client of settings that are known."""
+        client = cls.__new__(cls)
+        client._begin(AsyncClient.to(settings))
+        return client
+
+    def _begin(self, client: AsyncClient) -> None:
+        self._client = client
         self._lock = threading.Lock()  # guards what follows
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

@@ -12,7 +12,9 @@ from orca._contract import service_pb2 as pb
 from orca._errors import InvalidError
 from orca._execute import execute, failed
 from orca._names import AlgorithmID
-from orca._run import Cancellation, NoEmitter
+from orca._run import Cancellation
+from orca._settings import CoreSettings
+from orca._worker import WorkerEmitter
 
 
 class Reference(NamedTuple):
@@ -69,14 +71,8 @@ def _candidates(module: Any, name: str) -> Iterator[Any]:
     yield from tuple(cast(Any, vars(module)).values())
 
 
-_NO_EMITTER = NoEmitter(
-    "an algorithm that runs in another process has no connection to the core;"
-    " emit with an orca.Client of its own, or run it on threads"
-)
-
-
-def execute_bytes(reference: Reference, window: bytes, asked: bytes, exec_id: str) -> bytes:
-    """Run an algorithm in this process on inputs in their wire form."""
+def execute_bytes(reference: Reference, window: bytes, asked: bytes, exec_id: str, core: CoreSettings) -> bytes:
+    """Run an algorithm in this process on inputs in their wire form. Windows that it emits go to the core."""
     try:
         algorithm = find(reference)
     except Exception as error:  # a module of the user's may raise anything
@@ -85,7 +81,7 @@ def execute_bytes(reference: Reference, window: bytes, asked: bytes, exec_id: st
         algorithm,
         pb.Window.FromString(window),
         pb.ExecuteAlgorithm.FromString(asked),
-        _NO_EMITTER,
+        WorkerEmitter(core),
         Cancellation(),
         exec_id,
     )

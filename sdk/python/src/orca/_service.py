@@ -20,7 +20,9 @@ from orca._inputs import DeprecatedResults
 from orca._meter import Meter
 from orca._remote import Reference, execute_bytes, reference_to
 from orca._run import Cancellation, Emitter
+from orca._settings import CoreSettings
 from orca._time import interval_of, text_of
+from orca._worker import settings_for
 
 _log = logging.getLogger("orca")
 
@@ -50,10 +52,11 @@ class Service:
         executor: Executor,
         concurrency: int,
         emitter: Emitter,
+        core: CoreSettings,
         broken: Callable[[BaseException], None],
     ) -> None:
         self._algorithms = {(a.id.name, a.id.version): a for a in algorithms}
-        self._executor, self._emitter, self._broken = executor, emitter, broken
+        self._executor, self._emitter, self._core, self._broken = executor, emitter, core, broken
         self._references: dict[Algorithm[Any], Reference] = {
             a: reference_to(a) for a in algorithms if not a.is_async and not _shares_memory(a.executor or executor)
         }
@@ -197,9 +200,9 @@ class Service:
         reference = self._references[task.algorithm]
         window, asked = request.window.SerializeToString(), task.asked.SerializeToString()
         try:
-            future: Future[bytes] = (task.algorithm.executor or self._executor).submit(
-                execute_bytes, reference, window, asked, request.exec_id
-            )
+            executor = task.algorithm.executor or self._executor
+            core = settings_for(executor, self._core)
+            future: Future[bytes] = executor.submit(execute_bytes, reference, window, asked, request.exec_id, core)
             result = pb.Result.FromString(await asyncio.wrap_future(future))
         except (BrokenExecutor, asyncio.CancelledError):
             raise

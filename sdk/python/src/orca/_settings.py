@@ -9,7 +9,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -162,6 +162,7 @@ class CoreSettings:
     core: Endpoint
     tls: TLS | None
     token: str = field(default="", repr=False)
+    token_in_clear: bool = False
 
 
 def resolve_core(options: CoreOptions, around: Surroundings) -> CoreSettings:
@@ -172,13 +173,22 @@ def resolve_core(options: CoreOptions, around: Surroundings) -> CoreSettings:
         raise InvalidError(f"core address {text!r}: the port must not be 0")
     wanted = core.tls or bool(options.tls) or around.first("", "ORCA_ENV", "ENV") == "production"
     tls = (options.tls if isinstance(options.tls, TLS) else TLS()) if wanted else None
-    token = _token(options, around)
-    if token and not tls and not core.local and not options.token_in_clear:
+    return _secret(CoreSettings(core, tls, _token(options, around), options.token_in_clear))
+
+
+def with_token_of(settings: CoreSettings, env: Mapping[str, str]) -> CoreSettings:
+    """Add the token that the environment of another process has, if any."""
+    return _secret(replace(settings, token=_token(CoreOptions(), Surroundings(env, {}))))
+
+
+def _secret(settings: CoreSettings) -> CoreSettings:
+    """Refuse a token that others could read on its way."""
+    if settings.token and not (settings.tls or settings.core.local or settings.token_in_clear):
         raise InvalidError(
-            f"token for the core at {core}: it would cross the network in plain text; use TLS (a grpcs:// address or"
-            " tls=True), or insist with token_in_clear=True"
+            f"token for the core at {settings.core}: it would cross the network in plain text; use TLS (a grpcs://"
+            " address or tls=True), or insist with token_in_clear=True"
         )
-    return CoreSettings(core, tls, token)
+    return settings
 
 
 def _token(options: CoreOptions, around: Surroundings) -> str:
