@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,44 @@ class RealCore:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+_BESIDE = pytest.StashKey[dict[str, subprocess.Popen[str]]]()  # by the test's id
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have tests that wait for something beside the others wait when these are done."""
+    items.sort(key=lambda item: item.get_closest_marker("beside") is not None)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what runs beside the tests."""
+    started = session.config.stash[_BESIDE] = {}
+    marked = [(item, mark) for item in session.items for mark in item.iter_markers("beside")]
+    for item, mark in marked if not session.config.option.collectonly else ():
+        test = "::".join([str(Path(__file__).with_name(mark.args[0])), *mark.args[1:]])
+        command = [sys.executable, "-m", "pytest", "--quiet", test]
+        started[item.nodeid] = subprocess.Popen(
+            command, cwd=session.config.rootpath, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what nobody waited for."""
+    for process in session.config.stash.get(_BESIDE, {}).values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def beside(request: pytest.FixtureRequest) -> None:
+    """Wait for the test that runs beside the one that is marked with it."""
+    process = request.config.stash[_BESIDE].pop(request.node.nodeid)
+    output, _ = process.communicate()
+    if "1 skipped" in output:
+        pytest.skip(output)
+    if "1 passed" not in output:
+        pytest.fail(output)
 
 
 StartCore = Callable[..., RealCore]
