@@ -74,9 +74,11 @@ check-lint: $(BIN)/golangci-lint
 	$(BIN)/golangci-lint run ./...
 	cd tools && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
 
+RUFF = $(CACHE)/sdk/python/bin/ruff --config pyproject.toml
+PYTHON_FOLDERS := . ../../examples/python ../../conformance/processors/python
 .PHONY: check-python
 check-python: sdk-python
-	cd $(SDK_PYTHON) && $(CACHE)/sdk/python/bin/ruff --config pyproject.toml format --check --quiet . ../../examples/python && $(CACHE)/sdk/python/bin/ruff --config pyproject.toml check --quiet . ../../examples/python
+	cd $(SDK_PYTHON) && $(RUFF) format --check --quiet $(PYTHON_FOLDERS) && $(RUFF) check --quiet $(PYTHON_FOLDERS)
 	cd $(SDK_PYTHON) && $(CACHE)/npm/node_modules/.bin/pyright --pythonpath $(CACHE)/sdk/python/bin/python
 
 .PHONY: check-generated
@@ -117,7 +119,7 @@ test: bare sdk-python $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say ho
 	$(BIN)/tally $(REPORTS)/*.xml || failed=1; \
 	exit $$failed
 
-# Twice: on the newest grpcio and protobuf, and on the oldest that the package names.
+# Twice: on the newest grpcio and protobuf, and on the oldest that the package names with Python 3.10, where there is one.
 .PHONY: test-python
 test-python: sdk-python $(BIN)/orca ## Test the Python SDK alone
 	@mkdir -p $(REPORTS)
@@ -139,6 +141,9 @@ $(CACHE)/postgres/.installed: scripts/postgres tools/postgres/package.json tools
 
 GOTESTSUM := $(BIN)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary skipped
 
+# Environments with the oldest packages have the oldest Python too, where there is one.
+PYTHON_OLDEST ?= $(shell scripts/python-oldest)
+
 ## Packages of the contract, and the programs in conformance/bare that use nothing but them
 
 BARE_PYTHONS := bare/python bare/python-oldest
@@ -156,8 +161,8 @@ $(CACHE)/bare/python/.installed: conformance/bare/python/requirements.txt $(PYTH
 	scripts/venv $(@D) -r $< $(CACHE)/wheels/*.whl
 	@touch $@
 
-$(CACHE)/bare/python-oldest/.installed: conformance/bare/python/requirements-oldest.txt $(PYTHON_CONTRACT) scripts/venv
-	scripts/venv $(@D) -r $< $(CACHE)/wheels/*.whl
+$(CACHE)/bare/python-oldest/.installed: conformance/bare/python/requirements-oldest.txt $(PYTHON_CONTRACT) scripts/venv scripts/python-oldest
+	PYTHON=$(PYTHON_OLDEST) scripts/venv $(@D) -r $< $(CACHE)/wheels/*.whl
 	@touch $@
 
 NODE_CONTRACT := $(CACHE)/contract-nodejs.built
@@ -189,9 +194,9 @@ $(CACHE)/sdk/python/.installed: $(SDK_PYTHON)/requirements.txt scripts/venv
 	scripts/venv $(@D) -r $<
 	@touch $@
 
-$(CACHE)/sdk/python-oldest/.installed: $(SDK_PYTHON)/requirements-oldest.txt scripts/venv
+$(CACHE)/sdk/python-oldest/.installed: $(SDK_PYTHON)/requirements-oldest.txt scripts/venv scripts/python-oldest
 	@mkdir -p $(dir $(@D))
-	scripts/venv $(@D) -r $<
+	PYTHON=$(PYTHON_OLDEST) scripts/venv $(@D) -r $<
 	@touch $@
 
 $(CACHE)/sdk/wheels/.built: $(CACHE)/python/.installed $(SDK_PYTHON)/pyproject.toml $(SDK_PYTHON)/README.md $(shell find $(SDK_PYTHON)/src -name '*.py' -o -name '*.pyi' -o -name py.typed)

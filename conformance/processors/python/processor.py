@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orca
 
@@ -186,7 +186,7 @@ class Player:
         begin, end, metadata = int(window["from"]), int(window["to"]), plain_fields(window["metadata"])
         run.emit(orca.Window(on, begin, end, origin=window["origin"], metadata=metadata))
 
-    steps: dict[str, Callable[[Player, orca.Run, Any], None]] = {
+    steps: ClassVar[dict[str, Callable[[Player, orca.Run, Any], None]]] = {
         "mark": mark,
         "await": wait,
         "tell": tell,
