@@ -147,6 +147,15 @@ func (c *core) stop() int {
 	return code
 }
 
+// dump ends the process, and returns what it logged and what all its goroutines did.
+func (c *core) dump() string {
+	if err := c.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return err.Error()
+	}
+	<-c.exited
+	return c.stderr.String()
+}
+
 // residentBytes is the memory of the process.
 func (c *core) residentBytes() int64 {
 	c.tb.Helper()
@@ -244,7 +253,7 @@ func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.b = append(t.b, b...)
-	t.b = t.b[max(0, len(t.b)-16<<10):]
+	t.b = t.b[max(0, len(t.b)-512<<10):]
 	return len(b), nil
 }
 

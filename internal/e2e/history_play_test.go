@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -232,9 +234,24 @@ func (h *history) waitIdle() {
 		case len(open.GetWindows()) == 0:
 			return
 		case time.Now().After(deadline):
-			h.t.Fatalf("%d runs do not finish: %v", len(open.GetWindows()), open.GetWindows())
+			h.t.Fatalf("%d runs do not finish%s", len(open.GetWindows()), h.standstill(open.GetWindows()))
 		}
 	}
+}
+
+// standstill describes what stands still: the lowest runs, what the core says that it waits for, and all that it is doing.
+func (h *history) standstill(open []*pb.WindowInfo) string {
+	var b strings.Builder
+	ctx, cancel := context.WithTimeout(h.t.Context(), orcatest.Patience)
+	defer cancel()
+	say := func(m proto.Message, err error) { fmt.Fprintf(&b, "\n%v (%v)", m, err) }
+	slices.SortFunc(open, func(a, b *pb.WindowInfo) int { return int(a.GetRun().GetPosition() - b.GetRun().GetPosition()) })
+	for _, w := range open[:min(5, len(open))] {
+		say(h.on().GetWindow(ctx, &pb.GetWindowRequest{Id: w.GetId()}))
+	}
+	say(h.on().GetStatus(ctx, &pb.GetStatusRequest{}))
+	say(h.on().ListProcessors(ctx, &pb.ListProcessorsRequest{}))
+	return b.String() + "\n" + h.doing()
 }
 
 // listed returns all runs by position.

@@ -130,6 +130,8 @@ type stage struct {
 	fault func()
 	// agree waits until all cores know the same registry.
 	agree func()
+	// doing tells what the core logged and what its goroutines do, for a test that fails. A core in a process ends by it.
+	doing func() string
 }
 
 // setStage starts so many cores.
@@ -139,7 +141,7 @@ func (p *historyPlan) setStage(t *testing.T, n int, random *rand.Rand) stage {
 	if n > 1 {
 		cs := startCores(t, n, rand.New(rand.NewPCG(random.Uint64(), 0)), options...)
 		faults := rand.New(rand.NewPCG(random.Uint64(), 0))
-		return stage{on: cs.on, agree: func() { cs.agree(t) }, fault: func() {
+		return stage{on: cs.on, agree: func() { cs.agree(t) }, doing: func() string { return "" }, fault: func() {
 			if long := shortLease + time.Duration(faults.Int64N(int64(shortLease))); faults.IntN(2) == 0 {
 				cs.stop(t.Context(), long)
 			} else {
@@ -147,24 +149,26 @@ func (p *historyPlan) setStage(t *testing.T, n int, random *rand.Rand) stage {
 			}
 		}}
 	}
-	one, restart := p.startOne(t, options)
+	one, restart, doing := p.startOne(t, options)
 	var mu sync.Mutex
 	return stage{
 		on:    func() clients { mu.Lock(); defer mu.Unlock(); return one },
 		fault: func() { again := restart(); mu.Lock(); defer mu.Unlock(); one = again },
 		agree: func() {},
+		doing: doing,
 	}
 }
 
-// startOne starts a core, and returns its clients and what ends it at once and starts it again on its store.
-func (p *historyPlan) startOne(t *testing.T, options []string) (first clients, restart func() clients) {
+// startOne starts a core, and returns its clients, what ends it at once and starts it again on its store, and what tells
+// what it is doing.
+func (p *historyPlan) startOne(t *testing.T, options []string) (first clients, restart func() clients, doing func() string) {
 	t.Helper()
 	if p.killed {
 		c := startCore(t, options...)
 		now := func() clients { return clients{c.OrcaCoreClient, c.OrcaConsoleClient} }
-		return now(), func() clients { c.kill(); c.start(); return now() }
+		return now(), func() clients { c.kill(); c.start(); return now() }, c.dump
 	}
 	c := orcatest.Start(t, func(c *config.Config) { c.MaxActiveRuns, c.MaxAttempts, c.Drain = p.maxActive, p.maxAttempts, 0 })
 	now := func() clients { return clients{c.OrcaCoreClient, c.OrcaConsoleClient} }
-	return now(), func() clients { c.Restart(); return now() }
+	return now(), func() clients { c.Restart(); return now() }, orcatest.Stacks
 }

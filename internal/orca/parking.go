@@ -76,7 +76,8 @@ func ParseLot(content string) (*Lot, error) {
 type Parking struct {
 	Position Position
 	Lot      *Lot
-	// Expects are the outcomes of other runs that it waits for as well: it can go on as soon as any of these is settled.
+	// Expects are the outcomes of other runs that it waits for as well: it can go on as soon as any of these is settled. Two of
+	// its nodes may wait for the same one, which is here twice then.
 	Expects []OutcomeKey
 	// Tries are those of open nodes, which go on from there.
 	Tries []Tries

@@ -130,9 +130,14 @@ func (c *Core) Stop() {
 			c.tb.Errorf("the core stopped with an error: %v", err)
 		}
 	case <-time.After(Patience):
-		stacks := make([]byte, 1<<20)
-		c.tb.Errorf("the core does not stop; all goroutines:\n%s", stacks[:runtime.Stack(stacks, true)])
+		c.tb.Errorf("the core does not stop; all goroutines:\n%s", Stacks())
 	}
+}
+
+// Stacks are those of all goroutines of the test's process.
+func Stacks() string {
+	stacks := make([]byte, 1<<20)
+	return string(stacks[:runtime.Stack(stacks, true)])
 }
 
 // Restart stops the core in order and starts it again on the same store and ports.

@@ -43,7 +43,7 @@ func (s *statements) list() map[**stmt]string {
 			SELECT ?, ?, position, metadata FROM pending WHERE position = ?`,
 		&s.reparkRun:      `UPDATE parked SET lot = ?, tries = ? WHERE position = ?`,
 		&s.hasOutcome:     `SELECT 1 FROM outcome WHERE key = ?`,
-		&s.insertExpected: `INSERT INTO expected (run, algorithm, position) VALUES (?, ?, ?)`,
+		&s.insertExpected: `INSERT OR IGNORE INTO expected (run, algorithm, position) VALUES (?, ?, ?)`,
 		&s.deleteExpected: `DELETE FROM expected WHERE position = ?`,
 		&s.findExpected:   `SELECT position FROM expected WHERE run = ? AND algorithm = ? ORDER BY position LIMIT 1`,
 		&s.lotOf:          `SELECT lot.hash FROM parked CROSS JOIN lot ON lot.id = parked.lot WHERE parked.position = ?`,

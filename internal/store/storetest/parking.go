@@ -125,7 +125,7 @@ func testWake(t *testing.T, open Opener) {
 	}
 	check(t, "parking 2", l.park(orca.Parking{Position: 2, Lot: orca.Expecting, Expects: []orca.OutcomeKey{key(1, cpu), key(1, mem)}}), parkingAnswer{Parked: true})
 	check(t, "parking 3", l.park(orca.Parking{Position: 3, Lot: cpuLot, Expects: []orca.OutcomeKey{key(1, cpu)}}), parkingAnswer{Parked: true})
-	check(t, "parking 4", l.park(orca.Parking{Position: 4, Lot: orca.Expecting, Expects: []orca.OutcomeKey{key(2, cpu)}}), parkingAnswer{Parked: true})
+	check(t, "parking 4", l.park(orca.Parking{Position: 4, Lot: orca.Expecting, Expects: []orca.OutcomeKey{key(2, cpu), key(2, cpu)}}), parkingAnswer{Parked: true})
 	check(t, "settled, that is waited for, at first", l.backlog().Settled, nil)
 	l.settled(done(1))
 	check(t, "parking 5", l.park(orca.Parking{Position: 5, Lot: orca.Expecting, Expects: []orca.OutcomeKey{key(2, cpu), key(1, cpu)}}), parkingAnswer{})
