@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ var verbs = []func(*shell) *cobra.Command{
 	(*shell).reprocess,
 	(*shell).cancel,
 	(*shell).forget,
+	(*shell).sync,
 	(*shell).demo,
 	(*shell).conform,
 	(*shell).bench,
@@ -62,8 +64,12 @@ type shell struct {
 	out, errs io.Writer
 	getenv    func(string) string
 	now       func() time.Time
+	dir       string // the working directory; empty means the process's
 	runCore   func(context.Context, config.Config, *slog.Logger, func(app.Addresses)) error
 }
+
+// workdir returns the folder that orca.json and the language of a project are looked for in.
+func (s *shell) workdir() string { return cmp.Or(s.dir, ".") }
 
 func (s *shell) run(ctx context.Context, args []string) int {
 	root := s.root()

@@ -42,7 +42,7 @@ type dialResult struct{ err error }
 
 // open connects to the core that a verb's flags name.
 func (s *shell) open(c *cobra.Command, f *coreFlag) (*core, error) {
-	at, err := f.resolve(c, s.getenv)
+	at, err := s.resolve(c, f)
 	if err != nil {
 		return nil, err
 	}

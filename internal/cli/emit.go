@@ -75,7 +75,7 @@ func (e *emission) complete(c *cobra.Command, windowType string, span *rangeFlag
 	if e.key == "" {
 		e.key = rand.Text()
 	}
-	e.core, err = at.resolve(c, e.shell.getenv)
+	e.core, err = e.shell.resolve(c, at)
 	return err
 }
 

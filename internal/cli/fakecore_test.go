@@ -69,6 +69,17 @@ func startConsole(t *testing.T, console pb.OrcaConsoleServer) string {
 	return l.Addr().String()
 }
 
+// startCore serves a core of a test's own, on a port of its own.
+func startCore(t *testing.T, core pb.OrcaCoreServer) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, l, &fakeCore{}, core)
+	return l.Addr().String()
+}
+
 func serve(t *testing.T, l net.Listener, console pb.OrcaConsoleServer, core pb.OrcaCoreServer, options ...grpc.ServerOption) {
 	server := grpc.NewServer(options...)
 	pb.RegisterOrcaConsoleServer(server, console)

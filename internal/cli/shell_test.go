@@ -34,6 +34,7 @@ type said struct {
 type terminal struct {
 	env     map[string]string
 	now     func() time.Time // nil means noon, always
+	dir     string           // the working directory
 	runCore func(context.Context, config.Config, *slog.Logger, func(app.Addresses)) error
 }
 
@@ -47,7 +48,7 @@ func (x terminal) orca(ctx context.Context, args ...string) said {
 	s := &shell{
 		in: strings.NewReader(""), out: &out, errs: &errs, runCore: x.runCore,
 		getenv: func(name string) string { return x.env[name] },
-		now:    x.now,
+		now:    x.now, dir: x.dir,
 	}
 	if s.now == nil {
 		s.now = func() time.Time { return at("12:00:00").AsTime() }

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/orca-telemetry/orca/internal/config"
+	"github.com/orca-telemetry/orca/internal/project"
 )
 
 // target is where a core is and what it takes to get in.
@@ -29,16 +30,16 @@ type target struct {
 type coreFlag struct{ address, authority, tokenFile string }
 
 func (f *coreFlag) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.address, "core", defaultCore, "address of the core, `host:port`, or grpcs://host:port for TLS; also in ORCA_CORE")
+	c.Flags().StringVar(&f.address, "core", defaultCore, "address of the core, `host:port`, or grpcs://host:port for TLS; also in ORCA_CORE, or in orca.json")
 	c.Flags().StringVar(&f.authority, "tls-ca", "", "speak TLS and trust the certificates in this PEM `FILE` instead of the system's; also in ORCA_TLS_CA")
 	c.Flags().StringVar(&f.tokenFile, "token-file", "", "read the core's token from this `FILE`; also in ORCA_TOKEN_FILE, or the token itself in ORCA_TOKEN")
 }
 
-// resolve returns what to dial: what the flags say, else the variables, else the default.
-func (f *coreFlag) resolve(c *cobra.Command, getenv func(string) string) (t target, err error) {
-	text, from := f.address, "--core"
-	if env := getenv("ORCA_CORE"); env != "" && !c.Flags().Changed("core") {
-		text, from = env, "ORCA_CORE"
+// resolve returns what to dial: what the flags say, else the variables, else the project file, else the default.
+func (s *shell) resolve(c *cobra.Command, f *coreFlag) (t target, err error) {
+	text, from, err := s.whereCore(c, f)
+	if err != nil {
+		return t, err
 	}
 	scheme, address, ok := strings.Cut(text, "://")
 	if !ok {
@@ -49,11 +50,29 @@ func (f *coreFlag) resolve(c *cobra.Command, getenv func(string) string) (t targ
 		return t, wrong(c, "%s %q: want host:port, grpc://host:port or grpcs://host:port, such as %s", from, text, defaultCore)
 	}
 	t.address = address
-	if t.tls, err = f.trust(c, scheme, getenv); err != nil {
+	if t.tls, err = f.trust(c, scheme, s.getenv); err != nil {
 		return t, err
 	}
-	t.token, err = f.token(c, getenv)
+	t.token, err = f.token(c, s.getenv)
 	return t, err
+}
+
+// whereCore returns the address of the core as it was written, and where it was written.
+func (s *shell) whereCore(c *cobra.Command, f *coreFlag) (text, from string, err error) {
+	if c.Flags().Changed("core") {
+		return f.address, "--core", nil
+	}
+	if env := s.getenv("ORCA_CORE"); env != "" {
+		return env, "ORCA_CORE", nil
+	}
+	p, err := project.Read(s.workdir())
+	if err != nil {
+		return "", "", fmt.Errorf("%w, or say where the core is with --core", err)
+	}
+	if p.Core != "" {
+		return p.Core, "orcaConnectionString in " + project.File, nil
+	}
+	return f.address, "--core", nil
 }
 
 // trust returns how TLS is spoken; nil when it is not.
