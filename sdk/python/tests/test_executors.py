@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-from concurrent.futures import Executor, ProcessPoolExecutor
-from pathlib import Path
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
-from conftest import RealCore, StartCore
-from direct import Peer, lap, processor, run, serving, window
+from conftest import RealCore
+from direct import Peer, lap, processor, run, window
 from work import die, emits, origin, plant, task, total, where
 
 import orca
 from orca._contract import service_pb2 as pb
-from orca._settings import CoreOptions, ProcessorOptions
+from orca._settings import CoreOptions, ProcessorOptions, look, resolve_core, with_token_of
+from orca._worker import settings_for
 
 
 def task_window(i: int = 0, seconds: float = 0.0, file: str = "") -> orca.Window:
@@ -94,39 +95,23 @@ def test_a_dask_cluster(core: RealCore) -> None:
         assert pids <= workers
 
 
-def test_heartbeats_are_answered_beside_a_pool_that_holds_the_lock(tmp_path: Path) -> None:
-    async def work() -> None:
-        file = tmp_path / "holding"
-        with pool() as executor:
-            async with serving(on(executor)) as peer:
-                call = asyncio.create_task(peer.results(asked("Hold", seconds=2.0, file=str(file))))
-                while not file.exists():
-                    await asyncio.sleep(0.01)
-                for _ in range(5):
-                    answer = await peer.health(pb.HealthCheckRequest())
-                    assert answer.status == pb.HealthCheckResponse.STATUS_SERVING
-                assert not call.done()
-                assert (await call)["Hold"].single_value == 2.0
-
-    run(work)
+def test_a_pool_of_forked_processes_is_refused() -> None:
+    with (
+        ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as executor,
+        pytest.raises(orca.InvalidError, match=r"make it with ProcessPoolExecutor\(mp_context=.*spawn"),
+    ):
+        orca.Processor("plant", executor=executor)
 
 
-def test_a_call_that_holds_the_lock_is_not_taken_away(start_core: StartCore, tmp_path: Path) -> None:
-    core = start_core("--heartbeat", "500ms")
-    proc = on(None, core.address)
-    hold = next(a for a in proc.algorithms if a.id.name == "Hold")
-    proc.algorithms = [hold]
-
-    async def work() -> None:
-        async with proc, orca.AsyncClient(core.address, environment=False) as client:
-            await proc.registered()
-            outcome = await client.wait(await client.emit(task_window(0, 5.0, str(tmp_path / "holding"))))
-            node = outcome.node(hold)
-            assert (node.state, node.attempts, node.value) == (orca.NodeState.SUCCEEDED, 1, 5.0)
-            again = await client.wait(await client.emit(task_window(1, 0.0, os.devnull)))
-            assert again[hold] == 0
-
-    run(work)
+def test_a_token_stays_on_this_machine() -> None:
+    core = resolve_core(CoreOptions("10.0.0.1:33670", tls=True, token="secret"), look(environment=False))
+    with pool() as executor, ThreadPoolExecutor() as elsewhere:
+        assert settings_for(executor, core) == core
+        told = settings_for(elsewhere, core)
+    assert told == replace(core, token="")
+    assert with_token_of(told, {"ORCA_TOKEN": "theirs"}) == replace(core, token="theirs")
+    with pytest.raises(orca.InvalidError, match="it would cross the network in plain text"):
+        with_token_of(replace(told, tls=None), {"ORCA_TOKEN": "theirs"})
 
 
 def test_what_other_processes_cannot_find() -> None:
@@ -170,7 +155,7 @@ def test_a_broken_pool_ends_the_processor() -> None:
     run(work)
 
 
-def test_an_executor_for_one_algorithm(tmp_path: Path) -> None:
+def test_an_executor_for_one_algorithm() -> None:
     assert window().type == lap
     with pytest.raises(orca.InvalidError, match="an async function runs on the event loop"):
 

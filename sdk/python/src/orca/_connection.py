@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
@@ -66,20 +65,10 @@ _OPTIONS = [
 ]
 
 
-_opened_in: int | None = None
-
-
-def opened_in() -> int | None:
-    """Give the process that has opened a connection, which is another one after a fork; None before the first."""
-    return _opened_in
-
-
 class Connection:
     """The connection to a core. Making it does no I/O: gRPC dials when a call is made, and again when it is lost."""
 
     def __init__(self, settings: CoreSettings) -> None:
-        global _opened_in  # noqa: PLW0603 (gRPC's locks are the process's, too)
-        _opened_in = os.getpid()
         target = settings.core.host_port
         self.target = str(settings.core)
         if settings.tls is None:

@@ -18,6 +18,7 @@ from orca._names import AlgorithmID, check_text
 from orca._session import Session
 from orca._settings import TLS, CoreOptions, ProcessorOptions, look, resolve_processor
 from orca._window import WindowType
+from orca._worker import check_executor
 
 _UNSAID: Any = _algorithm._UNSAID  # pyright: ignore[reportPrivateUsage]
 
@@ -67,6 +68,8 @@ class Processor:
         check_text("processor name", name)
         if concurrency is not None and concurrency < 1:
             raise InvalidError(f"concurrency {concurrency}: must be 1 or more")
+        if executor is not None:
+            check_executor(executor)
         self.name = name
         self.algorithms: list[Algorithm[Any]] = []
         self.executor = executor
@@ -104,6 +107,8 @@ class Processor:
 
         Mistakes raise InvalidError at once.
         """
+        if executor is not None:
+            check_executor(executor)
 
         def decorate(function: Callable[..., Any], /) -> Algorithm[Any]:
             if self._running:

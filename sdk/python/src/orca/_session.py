@@ -23,7 +23,6 @@ from orca._run import Emitter
 from orca._service import Service
 from orca._settings import TLS, Endpoint, ProcessorSettings
 from orca._window import Window
-from orca._worker import forks
 
 _log = logging.getLogger("orca")
 
@@ -81,7 +80,6 @@ class Session:
         loop = asyncio.get_running_loop()
         if executor is None:
             self._own_executor = ThreadPoolExecutor(concurrency, thread_name_prefix=f"orca-{self._name}")
-        self._warn_of_forks(executor)
         self._broken: asyncio.Future[None] = loop.create_future()
         self._connection = Connection(self._settings.core)
         self._service = Service(
@@ -133,14 +131,6 @@ class Session:
                 "the core at %s is elsewhere and is told %s, which only this machine reaches; set PROCESSOR_ADDRESS",
                 self._settings.core.core,
                 address,
-            )
-
-    def _warn_of_forks(self, executor: Executor | None) -> None:
-        if any(forks(each) for each in {executor, *(algorithm.executor for algorithm in self._algorithms)}):
-            _log.warning(
-                "processor %s has a pool of forked processes, which inherit its sockets and the locks of its threads;"
-                ' make the pool with mp_context=multiprocessing.get_context("spawn")',
-                self._name,
             )
 
     def _break(self, error: BaseException) -> None:

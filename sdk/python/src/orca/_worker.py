@@ -10,7 +10,6 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import replace
 
 from orca._client import Client
-from orca._connection import opened_in
 from orca._emission import Emission
 from orca._errors import InvalidError
 from orca._run import Emitter
@@ -26,10 +25,14 @@ def settings_for(executor: Executor, core: CoreSettings) -> CoreSettings:
     return core if isinstance(executor, ProcessPoolExecutor) else replace(core, token="")
 
 
-def forks(executor: Executor | None) -> bool:
-    """Say whether an executor's workers begin as copies of this process, with the locks that gRPC holds at the time."""
+def check_executor(executor: Executor) -> None:
+    """Refuse a pool whose workers begin as copies of this process. Beside gRPC's threads every other one crashes."""
     context = getattr(executor, "_mp_context", None)
-    return context is not None and context.get_start_method() == "fork"
+    if context is not None and context.get_start_method() == "fork":
+        raise InvalidError(
+            "executor=: a pool of forked processes, which crash beside gRPC's threads; make it with"
+            ' ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))'
+        )
 
 
 class WorkerEmitter(Emitter):
@@ -48,11 +51,6 @@ class WorkerEmitter(Emitter):
 
 
 def _client_of(core: CoreSettings) -> Client:
-    if opened_in() not in (None, os.getpid()):
-        raise InvalidError(
-            "emit: this process was forked from one that uses gRPC, and inherited its locks;"
-            ' make the pool with mp_context=multiprocessing.get_context("spawn")'
-        )
     with _lock:
         client = _clients.get(core)
         if client is None:
