@@ -47,6 +47,8 @@ func (p *prober) health(ctx context.Context) (string, error) {
 	h, err := p.processor.HealthCheck(ctx, &pb.HealthCheckRequest{Timestamp: begun.UnixMilli()})
 	m := h.GetMetrics()
 	switch {
+	case err != nil && strings.Contains(err.Error(), "unknown authority"):
+		return "", fmt.Errorf("HealthCheck: %w; trust it with --processor-tls-ca", err)
 	case err != nil:
 		return "", fmt.Errorf("HealthCheck: %w", err)
 	case h.GetStatus() != pb.HealthCheckResponse_STATUS_SERVING:

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,10 +13,10 @@ import (
 )
 
 // Await plays the core on a listener, which it closes, until a processor has registered, and returns what it announced.
-// What else it is asked is answered with UNIMPLEMENTED.
-func Await(ctx context.Context, listener net.Listener) (*pb.ProcessorRegistration, error) {
+// What else it is asked is answered with UNIMPLEMENTED. It speaks TLS where that is not nil.
+func Await(ctx context.Context, listener net.Listener, speaks *tls.Config) (*pb.ProcessorRegistration, error) {
 	c := &core{announced: make(chan *pb.ProcessorRegistration, 1)}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(64<<20), grpc.Creds(transport(speaks)))
 	pb.RegisterOrcaCoreServer(server, c)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -4,11 +4,13 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
@@ -16,8 +18,10 @@ import (
 
 // Config says what to check.
 type Config struct {
-	// Address is where the processor listens: host:port, or grpc://host:port.
+	// Address is where the processor listens: host:port, with grpc:// or grpcs:// before it or not.
 	Address string
+	// TLS is spoken to the processor; none when nil.
+	TLS *tls.Config
 	// Announced is what it registered with; nil where that is not known, and then what needs it is skipped.
 	Announced *pb.ProcessorRegistration
 	// Timeout bounds each call; 30 s when zero.
@@ -76,7 +80,11 @@ func Run(ctx context.Context, cfg Config, report func(Finding)) error {
 		cfg.Timeout = 30 * time.Second
 	}
 	const most = 64 << 20
-	conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(cfg.Address, "grpc://"), grpc.WithTransportCredentials(insecure.NewCredentials()),
+	_, address, ok := strings.Cut(cfg.Address, "://")
+	if !ok {
+		address = cfg.Address
+	}
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(transport(cfg.TLS)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(most), grpc.MaxCallSendMsgSize(most)))
 	if err != nil {
 		return fmt.Errorf("processor at %s: %w", cfg.Address, err)
@@ -100,4 +108,11 @@ func Run(ctx context.Context, cfg Config, report func(Finding)) error {
 		report(finding)
 	}
 	return nil
+}
+
+func transport(with *tls.Config) credentials.TransportCredentials {
+	if with == nil {
+		return insecure.NewCredentials()
+	}
+	return credentials.NewTLS(with)
 }

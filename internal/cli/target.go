@@ -87,17 +87,22 @@ func (f *coreFlag) trust(c *cobra.Command, scheme string, getenv func(string) st
 	if scheme == "grpc" {
 		return nil, wrong(c, "grpc:// is without TLS, and --tls-ca (or ORCA_TLS_CA) %s asks for it: write grpcs://", file)
 	}
+	return trusting("--tls-ca", file)
+}
+
+// trusting returns TLS that trusts the certificates in the PEM file that a flag names, and the system's where it names none.
+func trusting(flag, file string) (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if file == "" {
 		return t, nil
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("--tls-ca: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	t.RootCAs = x509.NewCertPool()
 	if !t.RootCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("--tls-ca %s: there is no certificate in it: want a PEM file", file)
+		return nil, fmt.Errorf("%s %s: there is no certificate in it: want a PEM file", flag, file)
 	}
 	return t, nil
 }
