@@ -11,7 +11,7 @@ NPM_CI := npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 
 .PHONY: help
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: generate ## Regenerate the contract's code and build bin/orca
@@ -41,9 +41,22 @@ bench: ## Measure the core beside a ceiling; BENCH="--shape chain --turns 3", SA
 	go build -o $(BIN)/ceiling ./bench/ceiling
 	bin/orca bench --ceiling $(BIN)/ceiling --dir $(CACHE)/bench --commit "$$(git describe --always --dirty --abbrev=12 2>/dev/null)" $(if $(SAVE),--save $(SAVE)) $(BENCH)
 
+# The processors of one language take turns; the first is the one on bare stubs.
+OVERHEAD = $(BIN)/overhead --core $(BIN)/orca --dir $(CACHE)/bench --turns $(or $(TURNS),5)
+
+.PHONY: bench-go
+bench-go: $(BIN)/orca ## Compare the Go SDK with the bare stubs; TURNS=5
+	@go build -o $(BIN)/overhead ./bench/overhead
+	@go build -o $(BIN)/bench-go ./bench/processors/go
+	@$(OVERHEAD) bare=$(BIN)/orca,bench,processor sdk=$(BIN)/bench-go
+
 .PHONY: bench-python
 bench-python: sdk-python $(BIN)/orca ## Compare the Python SDK with the bare stubs; TURNS=5
-	@$(CACHE)/sdk/python/bin/python $(SDK_PYTHON)/bench/overhead.py $(BIN)/orca $(or $(TURNS),3)
+	@go build -o $(BIN)/overhead ./bench/overhead
+	@PYTHONPATH=$(SDK_PYTHON)/src:contract/python $(OVERHEAD) \
+		bare=$(CACHE)/sdk/python/bin/python,$(SDK_PYTHON)/bench/bare.py \
+		sdk=$(CACHE)/sdk/python/bin/python,$(SDK_PYTHON)/bench/sdk.py \
+		async=$(CACHE)/sdk/python/bin/python,$(SDK_PYTHON)/bench/sdk.py,--async
 
 .PHONY: clean
 clean: ## Remove what was built and installed here

@@ -18,7 +18,7 @@ import (
 )
 
 // Programs, built once by TestMain.
-var coreBinary, ceilingBinary string
+var coreBinary, ceilingBinary, goProcessor string
 
 func TestMain(m *testing.M) {
 	os.Exit(build(m.Run))
@@ -30,8 +30,8 @@ func build(run func() int) int {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	coreBinary, ceilingBinary = filepath.Join(dir, "orca"), filepath.Join(dir, "ceiling")
-	for path, from := range map[string]string{coreBinary: "cmd/orca", ceilingBinary: "bench/ceiling"} {
+	coreBinary, ceilingBinary, goProcessor = filepath.Join(dir, "orca"), filepath.Join(dir, "ceiling"), filepath.Join(dir, "go")
+	for path, from := range map[string]string{coreBinary: "cmd/orca", ceilingBinary: "bench/ceiling", goProcessor: "bench/processors/go"} {
 		if out, err := exec.Command("go", "build", "-o", path, "github.com/orca-telemetry/orca/"+from).CombinedOutput(); err != nil {
 			panic(fmt.Sprintf("go build: %v\n%s", err, out))
 		}

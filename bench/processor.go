@@ -128,8 +128,9 @@ func result(r *pb.ExecutionRequest, execution *pb.ExecuteAlgorithm) *pb.Executio
 // nodeOf is the number of an algorithm in its shape, which its name ends with.
 func nodeOf(a *pb.Algorithm) (int, error) {
 	name := a.GetName()
-	i, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
-	if err != nil || i < 0 {
+	digits := strings.TrimLeftFunc(name, func(r rune) bool { return r < '0' || r > '9' })
+	i, err := strconv.Atoi(digits)
+	if err != nil {
 		return 0, errors.New("not an algorithm of this processor: " + name)
 	}
 	return i, nil

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ type node struct {
 
 // Shape is a DAG that each window triggers.
 type Shape struct {
-	// Name is what people call it, and part of the names on the wire.
+	// Name is what people call it, and makes the names on the wire.
 	Name string
 	// lookback is how many past results each dependency hands over beside the present one.
 	lookback uint32
@@ -115,7 +116,25 @@ func (s Shape) processors() (names []string) {
 // wireName is a processor's name as the core is told it: several shapes may be served at once.
 func (s Shape) wireName(processor string) string { return s.Name + "-" + processor }
 
-func (s Shape) algorithmName(i int) string { return fmt.Sprintf("%s-%d", s.Name, i) }
+// typeName is its window type's name, which SDKs take: PascalCase. That of ledgers which were kept stays.
+func (s Shape) typeName() string {
+	if s.Name == storedName {
+		return storedName
+	}
+	var b strings.Builder
+	for word := range strings.SplitSeq(s.Name, "-") {
+		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return b.String()
+}
+
+// algorithmName is the name of an algorithm, which ends with its number.
+func (s Shape) algorithmName(i int) string {
+	if s.Name == storedName {
+		return fmt.Sprintf("%s-%d", storedName, i)
+	}
+	return s.typeName() + strconv.Itoa(i)
+}
 
 // registration is what a processor of the shape announces.
 func (s Shape) registration(processor, address string) *pb.ProcessorRegistration {
@@ -132,7 +151,7 @@ func (s Shape) algorithm(i int) *pb.Algorithm {
 	a := &pb.Algorithm{
 		Name: s.algorithmName(i), Version: version, ResultType: pb.ResultType_VALUE, Description: "One more than the sum of what it takes",
 		WindowType: &pb.WindowType{
-			Name: s.Name, Version: version, Description: "A second of one asset",
+			Name: s.typeName(), Version: version, Description: "A second of one asset",
 			MetadataFields: []*pb.MetadataField{{Name: "asset", Description: "The asset", Filter: true}},
 		},
 	}
@@ -159,7 +178,7 @@ func (s Shape) window(number int64, assets int) *pb.Window {
 	from := epoch.Add(time.Duration(number) * time.Second)
 	return &pb.Window{
 		TimeFrom: timestamppb.New(from), TimeTo: timestamppb.New(from.Add(time.Second)),
-		WindowTypeName: s.Name, WindowTypeVersion: version, Origin: "bench",
+		WindowTypeName: s.typeName(), WindowTypeVersion: version, Origin: "bench",
 		Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
 			"asset": structpb.NewStringValue(fmt.Sprintf("asset-%d", number%int64(assets))),
 		}},

@@ -186,7 +186,7 @@ func (s *subject) idle(ctx context.Context) error {
 func (s *subject) readLedger(ctx context.Context, shape Shape, t *tally) error {
 	for token := ""; ; {
 		page, err := s.console.ListWindows(ctx, &pb.ListWindowsRequest{
-			PageSize: 1000, PageToken: token, WindowTypeName: shape.Name, WindowTypeVersion: version,
+			PageSize: 1000, PageToken: token, WindowTypeName: shape.typeName(), WindowTypeVersion: version,
 		})
 		if err != nil {
 			return fmt.Errorf("list windows: %w", err)

@@ -49,6 +49,8 @@ var table = []row{
 	}},
 	{internal + "demo", "`orca demo`, a user of the SDK", []string{internal + "app", internal + "config", "sdk/go"}},
 	{"bench", "measures a core beside a ceiling, both as processes", []string{"contract/go"}},
+	{"bench/overhead", "compares processors written with an SDK and on bare stubs", []string{"bench"}},
+	{"bench/processors/go", "a processor to measure, written with the Go SDK", []string{"sdk/go"}},
 	{internal + "project", "a user's folder: its project file, its language, a first processor", nil},
 	{internal + "stubs", "pure but for its folder: source code that names others' algorithms", []string{internal + "orca", internal + "project", "contract/go"}},
 	{internal + "cli", "the verbs of the command", []string{

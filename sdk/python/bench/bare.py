@@ -44,9 +44,9 @@ def main() -> None:
     args = parser.parse_args()
 
     asset = pb.MetadataField(name="asset", description="The asset", filter=True)
-    single = pb.WindowType(name=args.shape, version="1.0.0", description="A second", metadataFields=[asset])
+    single = pb.WindowType(name="Single", version="1.0.0", description="A second", metadataFields=[asset])
     algorithm = pb.Algorithm(
-        name=f"{args.shape}-0", version="1.0.0", window_type=single, result_type=pb.VALUE, description="One"
+        name="Single0", version="1.0.0", window_type=single, result_type=pb.VALUE, description="One"
     )
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
     rpc.add_OrcaProcessorServicer_to_server(Processor(), server)

@@ -1,7 +1,4 @@
-"""The processor of the shape single, written with the SDK, for `orca bench --processor`.
-
-The names of shapes are not those that the SDK lets anybody choose, so this makes its algorithm by hand.
-"""
+"""The processor of the shape single, written with the SDK, for `orca bench --processor`."""
 
 import argparse
 import asyncio
@@ -11,10 +8,6 @@ import sys
 import time
 
 import orca
-from orca._algorithm import Algorithm, runtime_name
-from orca._names import AlgorithmID
-from orca._results import kind_of
-from orca._window import window_type_called
 
 EPOCH = 1_577_836_800  # when window 0 begins: every window is a second
 REGISTERED = 0xFFFFFFFF
@@ -43,20 +36,10 @@ def main() -> None:
     parser.add_argument("--async", dest="awaits", action="store_true")
     args = parser.parse_args()
 
-    single = window_type_called(args.shape, "1.0.0")
-    single.description = "A second of one asset"
-    single.fields = (orca.Field("asset", str, description="The asset", filter=True),)
+    asset = orca.Field("asset", str, description="The asset", filter=True)
+    single = orca.WindowType("Single", "1.0.0", description="A second of one asset", fields=[asset])
     proc = orca.Processor(args.name, core=args.core, listen="127.0.0.1:0", environment=False)
-    proc.algorithms.append(
-        Algorithm(
-            AlgorithmID(args.name, f"{args.shape}-0", "1.0.0"),
-            kind_of(float),
-            runtime=runtime_name(),
-            on=single,
-            function=awaiting if args.awaits else plain,
-            description="One",
-        )
-    )
+    proc.algorithm("Single0", "1.0.0", single, description="One", result=float)(awaiting if args.awaits else plain)
 
     async def serve() -> None:
         async with proc:
