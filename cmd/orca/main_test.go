@@ -100,8 +100,8 @@ func TestExitCodes(t *testing.T) {
 		want end
 	}{
 		{[]string{"--version"}, end{Code: 0, Out: "orca devel\n"}},
-		{[]string{"status", "--core", "127.0.0.1:1"},
-			end{Code: 1, Err: "orca: no core answers at 127.0.0.1:1; start one with \"orca serve\" or say where it is with --core\n"}},
+		{[]string{"windows", "--core", "127.0.0.1:1"},
+			end{Code: 1, Err: "orca: no core answers at 127.0.0.1:1; start one with \"orca start\" or say where it is with --core\n"}},
 		{[]string{"sttus"}, end{Code: 2, Err: "orca: there is no verb \"sttus\"; did you mean status? (see \"orca --help\")\n"}},
 	} {
 		if diff := cmp.Diff(test.want, start(t, "orca", test.args...).end(t)); diff != "" {

@@ -51,10 +51,12 @@ var table = []row{
 	{"bench", "measures a core beside a ceiling, both as processes", []string{"contract/go"}},
 	{"bench/overhead", "compares processors written with an SDK and on bare stubs", []string{"bench"}},
 	{"bench/processors/go", "a processor to measure, written with the Go SDK", []string{"sdk/go"}},
+	{internal + "background", "a core as a process that outlives the command which started it", nil},
 	{internal + "project", "a user's folder: its project file, its language, a first processor", nil},
 	{internal + "stubs", "pure but for its folder: source code that names others' algorithms", []string{internal + "orca", internal + "project", "contract/go"}},
 	{internal + "cli", "the verbs of the command", []string{
-		internal + "app", "bench", "conformance/probe", internal + "config", internal + "demo", internal + "project", internal + "stubs", "contract/go",
+		internal + "app", internal + "background", "bench", "conformance/probe", internal + "config", internal + "demo", internal + "project",
+		internal + "stubs", "contract/go",
 	}},
 	{internal + "pgserver", "for tests and the benchmark: a PostgreSQL server that lives as long as the process", nil},
 	{internal + "pgserver/pgtest", "for tests: a schema of one's own on a PostgreSQL server", []string{internal + "pgserver"}},

@@ -26,6 +26,9 @@ import (
 
 // verbs are all verbs, in the order in which help shows them. A new one is a line here.
 var verbs = []func(*shell) *cobra.Command{
+	(*shell).start,
+	(*shell).stop,
+	(*shell).destroy,
 	(*shell).serve,
 	(*shell).emit,
 	(*shell).status,

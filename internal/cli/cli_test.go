@@ -38,7 +38,7 @@ func TestTheBareCommandShowsHelp(t *testing.T) {
 
 func TestNoCore(t *testing.T) {
 	t.Parallel()
-	const advice = `; start one with "orca serve" or say where it is with --core` + "\n"
+	const advice = `; start one with "orca start" or say where it is with --core` + "\n"
 	for _, args := range [][]string{
 		{"status"}, {"processors"}, {"algorithms"}, {"graph"}, {"windows"}, {"window", "w1"}, {"results", "A@1.0.0"},
 		{"retry", "w1"}, {"reprocess", "w1"}, {"reprocess", "--type", "A@1.0.0", "--from", "-1h", "--to", "now"}, {"cancel", "w1"}, {"forget", "p"},

@@ -107,7 +107,7 @@ type unreachable struct{ text string }
 func (u *unreachable) Error() string { return u.text }
 
 func (c *core) unreachable() error {
-	const advice = `; start one with "orca serve" or say where it is with --core`
+	const advice = `; start one with "orca start" or say where it is with --core`
 	dialed := c.dialed.Load()
 	switch {
 	case dialed == nil:

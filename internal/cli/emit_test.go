@@ -146,7 +146,7 @@ func TestEmitWaitsForACoreThatIsNotThereYet(t *testing.T) {
 	serve(t, starting, f, f)
 	got := orca(t, l.Addr().String(), emitArgs()...)
 	want := said{0, "window w7: accepted, processing is triggered\n",
-		fmt.Sprintf("orca: what listens at %[1]s does not answer as a core does on its gRPC port; start one with \"orca serve\" "+
+		fmt.Sprintf("orca: what listens at %[1]s does not answer as a core does on its gRPC port; start one with \"orca start\" "+
 			"or say where it is with --core; if it speaks TLS, write grpcs://%[1]s; trying again\n", l.Addr())}
 	compare(t, "emit", want, got)
 }
@@ -154,7 +154,7 @@ func TestEmitWaitsForACoreThatIsNotThereYet(t *testing.T) {
 func TestEmitGivesUpAndSaysHowToRepeat(t *testing.T) {
 	t.Parallel()
 	got := orca(t, "127.0.0.1:1", emitArgs("--timeout", "1s", "--idempotency-key", "k1")...)
-	const away = `no core answers at 127.0.0.1:1; start one with "orca serve" or say where it is with --core`
+	const away = `no core answers at 127.0.0.1:1; start one with "orca start" or say where it is with --core`
 	compare(t, "emit", said{1, "", "orca: " + away + "; trying again\n" +
 		"orca: gave up after 1s: " + away + " (--idempotency-key k1 makes it safe to repeat)\n"}, got)
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/orca-telemetry/orca/internal/config"
 )
 
 func TestReferenceIsFresh(t *testing.T) {
@@ -16,6 +18,10 @@ func TestReferenceIsFresh(t *testing.T) {
 
 // reference is the command as a page of the documentation.
 func reference(root *cobra.Command) string {
+	settings := map[string]bool{}
+	for _, s := range config.Settings() {
+		settings[s.Name] = true
+	}
 	var b strings.Builder
 	b.WriteString(`# The command orca
 
@@ -39,9 +45,15 @@ fields have the names of ` + "`contract/console.proto`" + `; numbers that JSON d
 			b.WriteString("\nIts flags are the [settings](settings.md).\n")
 			continue
 		}
+		if c.Name() == "start" {
+			b.WriteString("\nIts flags are the [settings](settings.md), and this one:\n")
+		}
 		b.WriteString("\n| flag | default | |\n|---|---|---|\n")
 		c.Flags().SortFlags = false
 		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if c.Name() == "start" && settings[f.Name] {
+				return
+			}
 			value, usage := pflag.UnquoteUsage(f)
 			preset := ""
 			if f.DefValue != "" && f.DefValue != "[]" && f.DefValue != "false" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,17 @@ type statusView struct {
 	Ready     bool          `json:"ready"`
 	NotReady  string        `json:"not_ready,omitempty"`
 	Waiting   []waitingView `json:"waiting,omitempty"`
+	// Background is the core that orca start starts, which need not be the one that was asked.
+	Background *backgroundView `json:"background,omitempty"`
+}
+
+type backgroundView struct {
+	// State is running, stopped, lost (it ended without being stopped) or none.
+	State string `json:"state"`
+	PID   int    `json:"pid,omitempty"`
+	GRPC  string `json:"grpc,omitempty"`
+	Data  string `json:"data,omitempty"`
+	Log   string `json:"log,omitempty"`
 }
 
 type waitingView struct {
@@ -31,32 +43,88 @@ type waitingView struct {
 
 func (s *shell) status() *cobra.Command {
 	var at coreFlag
+	var folder folderFlag
 	var asJSON jsonFlag
 	c := &cobra.Command{
-		Use:     "status",
-		Short:   "Show how the core is doing and what it waits for",
+		Use:   "status",
+		Short: "Show how the core is doing and what it waits for",
+		Long: "Shows how the core is doing, and whether one runs in the background: its process, its data and its log. With\n" +
+			"--dir, and where nothing says where the core is, the core of that folder is asked.",
 		Example: "  orca status\n  orca status --core 10.0.0.7:33670 --json",
 		Args:    noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			core, err := s.open(c, &at)
-			if err != nil {
-				return err
-			}
-			defer core.close()
-			answer, err := ask(c.Context(), core, core.console.GetStatus, &pb.GetStatusRequest{})
-			if err != nil {
-				return err
-			}
-			v := viewStatus(core.address, answer)
-			if asJSON.json {
-				return printJSON(s.out, v)
-			}
-			return s.printStatus(v, s.now().Sub(answer.GetStartedAt().AsTime()))
-		},
+		RunE:    func(c *cobra.Command, _ []string) error { return s.runStatus(c, &at, &folder, asJSON.json) },
 	}
+	folder.add(c)
 	at.add(c)
 	asJSON.add(c)
 	return c
+}
+
+func (s *shell) runStatus(c *cobra.Command, at *coreFlag, folder *folderFlag, asJSON bool) error {
+	behind, err := s.viewBackground(folder)
+	if err != nil {
+		return err
+	}
+	if folder.dir != "" && behind.GRPC != "" && !c.Flags().Changed("core") {
+		if err := c.Flags().Set("core", behind.GRPC); err != nil {
+			return err
+		}
+	}
+	core, err := s.open(c, at)
+	if err != nil {
+		if behind != nil && behind.State != "none" && !asJSON && errors.As(err, new(*unreachable)) {
+			return errors.Join(printTable(s.out, nil, behind.lines()), err)
+		}
+		return err
+	}
+	defer core.close()
+	answer, err := ask(c.Context(), core, core.console.GetStatus, &pb.GetStatusRequest{})
+	if err != nil {
+		return err
+	}
+	v := viewStatus(core.address, answer)
+	v.Background = behind
+	if asJSON {
+		return printJSON(s.out, v)
+	}
+	return s.printStatus(v, s.now().Sub(answer.GetStartedAt().AsTime()))
+}
+
+// viewBackground returns how the background core stands; nil where there is no place for one.
+func (s *shell) viewBackground(f *folderFlag) (*backgroundView, error) {
+	folder, err := s.folder(f)
+	if err != nil && f.dir == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	now, err := folder.Look()
+	if err != nil || !now.Known {
+		return &backgroundView{State: "none"}, err
+	}
+	v := &backgroundView{State: "stopped", Data: now.Store, Log: folder.Log()}
+	switch {
+	case now.Running:
+		v.State, v.PID, v.GRPC = "running", now.PID, now.GRPC
+	case now.Lost():
+		v.State, v.PID = "lost", now.PID
+	}
+	return v, nil
+}
+
+func (v *backgroundView) lines() [][]string {
+	switch v.State {
+	case "none":
+		return [][]string{{"background", "none"}}
+	case "running":
+		return [][]string{{"background", fmt.Sprintf("process %d, at %s", v.PID, v.GRPC)}, {"data", v.Data}, {"log", v.Log}}
+	}
+	text := `stopped; "orca start" starts it again`
+	if v.State == "lost" {
+		text = fmt.Sprintf(`ended without being stopped (process %d); "orca start" goes on where it was`, v.PID)
+	}
+	return [][]string{{"background", text}, {"data", v.Data}, {"log", v.Log}}
 }
 
 func viewStatus(address string, a *pb.GetStatusResponse) statusView {
@@ -87,6 +155,9 @@ func (s *shell) printStatus(v statusView, up time.Duration) error {
 	for _, w := range v.Waiting {
 		text := fmt.Sprintf("%s for processor %s, the oldest at position %d", plural(w.Runs, "run"), w.Processor, w.Oldest)
 		lines = append(lines, []string{"waiting", text})
+	}
+	if v.Background != nil {
+		lines = append(lines, v.Background.lines()...)
 	}
 	return printTable(s.out, nil, lines)
 }

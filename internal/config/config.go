@@ -179,7 +179,7 @@ func (c Config) validateAccess() error {
 		return nil
 	}
 	for _, l := range []struct{ name, address string }{{"grpc", c.GRPC}, {"http", c.HTTP}} {
-		if l.address != "" && !loopback(l.address) {
+		if l.address != "" && !Loopback(l.address) {
 			return fmt.Errorf("--%s %s can be reached from other machines, and there is %s: "+
 				"give --tls-cert, --tls-key and --token-file, listen on a loopback address such as 127.0.0.1, "+
 				"or add --insecure if an open port is wanted", l.name, l.address, strings.Join(lacks, " and "))
@@ -188,9 +188,9 @@ func (c Config) validateAccess() error {
 	return nil
 }
 
-// loopback reports whether only this machine reaches a listener at host:port. A host name other than localhost is
+// Loopback reports whether only this machine reaches a listener at host:port. A host name other than localhost is
 // taken as reachable, because what it resolves to is not known here.
-func loopback(address string) bool {
+func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false

@@ -31,7 +31,7 @@ func TestMistakes(t *testing.T) {
 		"an unknown version":     {emit("--type", "Lap@1.0.1"), 1, []string{"Lap 1.0.1", "not registered", "1.0.0"}},
 		"missing metadata":       {emit("--type", "Lap@1.0.0", "--meta", "speed=3"), 1, []string{"car", "driver"}},
 		"times the wrong way":    {[]string{"emit", "--core", c.grpc, "--type", "Lap@1.0.0", "--from", "now", "--to", "-1h", "--origin", "me"}, 1, []string{"window.time_ordering", "from 20", " to 20"}},
-		"no core":                {[]string{"status", "--core", free}, 1, []string{free, "orca serve", "--core"}},
+		"no core":                {[]string{"status", "--core", free}, 1, []string{free, "orca start", "--core"}},
 		"a port in use":          {[]string{"serve", "--grpc", c.grpc, "--store", "sqlite:" + filepath.Join(folder, "a.db")}, 1, []string{c.grpc, "in use", "--grpc"}},
 		"a second core on the same file": {
 			[]string{"serve", "--grpc", "127.0.0.1:0", "--http", "off", "--store", "sqlite:" + c.store}, 1, []string{c.store, "in use by process", "another path"},
