@@ -145,7 +145,7 @@ func TestConformRefusesTLS(t *testing.T) {
 		t.Errorf("an untrusted certificate: exit code %d:\n%s", r.Code, r.Out)
 	}
 	delete(got, "untrusted")
-	unknown := "the algorithms are not known: no core answers at 127.0.0.1:1; start one with \"orca serve\" or say where it is with --core\n"
+	unknown := "the algorithms are not known: no core answers at 127.0.0.1:1; start one with \"orca start\" or say where it is with --core\n"
 	want := map[string]said{
 		"half":    {2, "", "orca: --tls-cert and --tls-key go together: give both (see \"orca conform --help\")\n"},
 		"no key":  {1, "", "orca: --tls-cert, --tls-key: tls: found a certificate rather than a key in the PEM for the private key\n"},
