@@ -60,12 +60,12 @@ bench-python: sdk-python $(BIN)/orca ## Compare the Python SDK with the bare stu
 
 .PHONY: clean
 clean: ## Remove what was built and installed here
-	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules} $(SDK_PYTHON)/.ruff_cache
+	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules} $(SDK_PYTHON)/.ruff_cache $(SDK_NODE)/{build,dist,node_modules}
 
 ## Checking
 
 .PHONY: check
-check: check-format check-modules check-vet check-lint check-python check-generated check-packages ## Check format, lint, generated code and packages
+check: check-format check-modules check-vet check-lint check-python check-nodejs check-generated check-packages ## Check format, lint, generated code and packages
 
 .PHONY: check-format
 check-format:
@@ -94,6 +94,10 @@ check-python: sdk-python
 	cd $(SDK_PYTHON) && $(RUFF) format --check --quiet $(PYTHON_FOLDERS) && $(RUFF) check --quiet $(PYTHON_FOLDERS)
 	cd $(SDK_PYTHON) && $(CACHE)/npm/node_modules/.bin/pyright --pythonpath $(CACHE)/sdk/python/bin/python
 
+.PHONY: check-nodejs
+check-nodejs: sdk-nodejs
+	cd $(SDK_NODE) && node_modules/.bin/biome check --error-on-warnings . $(SDK_NODE_PROGRAMS)
+
 .PHONY: check-generated
 check-generated: generators
 	scripts/generate --check
@@ -118,7 +122,7 @@ REPORTS := $(CACHE)/reports
 ON_POSTGRES := ORCA_TEST_STORE=postgres go test -count=1
 CORE_ON_POSTGRES := '^Test(Shapes|IdempotencyKeys|RepeatsAtOnce|Failures|InputsAreTheRowsThatWereGiven|Restart.*|AbsentProcessorTakesNoPlaces|Retry.*|Reprocess.*|Cancel|ForgetProcessor|ResultsComeBackAsTheyWere)$$'
 .PHONY: test
-test: bare sdk-python $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
+test: bare sdk-python sdk-nodejs $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say how many
 	@rm -rf $(REPORTS) && mkdir -p $(REPORTS)
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
 	@failed=0; \
@@ -128,7 +132,7 @@ test: bare sdk-python $(BIN)/gotestsum $(BIN)/tally ## Run all tests, and say ho
 	$(ON_POSTGRES) -run=$(CORE_ON_POSTGRES) ./internal/app || failed=1; \
 	ORCA_HISTORY_FOR=20s $(ON_POSTGRES) -run=HistoryDecides ./internal/e2e || failed=1; \
 	scripts/fuzz || failed=1; \
-	$(MAKE) --no-print-directory check-python test-python || failed=1; \
+	$(MAKE) --no-print-directory check-python test-python check-nodejs test-nodejs || failed=1; \
 	$(BIN)/tally $(REPORTS)/*.xml || failed=1; \
 	exit $$failed
 
@@ -139,6 +143,12 @@ test-python: sdk-python $(BIN)/orca ## Test the Python SDK alone
 	@failed=0; cd $(SDK_PYTHON); for python in $(SDK_PYTHONS); do \
 		ORCA_BIN=$(BIN)/orca $(CACHE)/$$python/bin/python -m pytest --quiet -o junit_suite_name=$$python --junitxml=$(REPORTS)/$${python//\//-}.xml $(PYTEST) || failed=1; \
 	done; exit $$failed
+
+.PHONY: test-nodejs
+test-nodejs: sdk-nodejs $(BIN)/orca ## Test the TypeScript SDK alone
+	@mkdir -p $(REPORTS)
+	@cd $(SDK_NODE) && ORCA_BIN=$(BIN)/orca node --test --test-reporter=dot --test-reporter-destination=stdout \
+		--test-reporter=junit --test-reporter-destination=$(REPORTS)/sdk-nodejs.xml $(NODE_TEST) build/tests/test/*.test.js
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a moment; FUZZ_SECONDS says how long all of them take
@@ -221,7 +231,25 @@ $(CACHE)/sdk/wheel/.installed: conformance/bare/python/requirements.txt $(CACHE)
 	scripts/venv $(@D) -r $< $(CACHE)/wheels/*.whl $(CACHE)/sdk/wheels/*.whl
 	@touch $@
 
-# What the SDK's tests run beside. Go knows whether it is up to date.
+## The TypeScript SDK
+
+SDK_NODE := sdk/nodejs
+# Programs that are made with it, as its own tools find them.
+SDK_NODE_PROGRAMS := ../../conformance/processors/nodejs ../../examples/typescript
+
+.PHONY: sdk-nodejs
+sdk-nodejs: $(CACHE)/sdk/nodejs.built
+
+$(CACHE)/sdk/nodejs.installed: $(addprefix $(SDK_NODE)/,package.json package-lock.json .npmrc)
+	@mkdir -p $(@D)
+	cd $(SDK_NODE) && $(NPM_CI)
+	@touch $@
+
+$(CACHE)/sdk/nodejs.built: $(CACHE)/sdk/nodejs.installed $(wildcard $(SDK_NODE)/*.json $(SDK_NODE)/*.mjs) $(shell find $(SDK_NODE)/src $(SDK_NODE)/test $(SDK_NODE)/bench conformance/processors/nodejs examples/typescript -name '*.ts')
+	cd $(SDK_NODE) && npm run --silent build && npm run --silent build-tests
+	@touch $@
+
+# What the SDKs' tests run beside. Go knows whether it is up to date.
 .PHONY: $(BIN)/orca
 $(BIN)/orca:
 	go build -o $@ ./cmd/orca

@@ -98,6 +98,19 @@ var sdks = []func(t *testing.T, programs string) sdk{
 	},
 	python("python", "sdk/python"),
 	python("python-oldest", "sdk/python-oldest"),
+	nodejs,
+}
+
+// nodejs is the TypeScript SDK, as make built it.
+func nodejs(t *testing.T, _ string) sdk {
+	t.Helper()
+	program, err := filepath.Abs("../sdk/nodejs/build/programs/conformance/processors/nodejs/processor.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sdk{
+		name: "nodejs", needs: program, command: []string{"node", program}, exclusions: exclusions(t, "processors/nodejs"),
+	}
 }
 
 // python is the Python SDK with the packages of an environment that make installs.
