@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
+import traceback
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ import orca
 from orca._announce import Announcer
 from orca._connection import Connection
 from orca._contract import service_pb2 as pb
+from orca._errors import call_error
 from orca._retry import Pauses, asked_delay
 from orca._settings import CoreOptions, look, resolve_core
 
@@ -416,3 +419,13 @@ def test_emitting_from_algorithms(core: RealCore) -> None:
             assert nested == ["plain", "async"]
 
     run(work)
+
+
+def test_errors_show_the_names_that_programs_catch() -> None:
+    error = call_error("emit window Lap 1.0.0", "core:1", 2, "NOT_FOUND", "no such type")
+    assert isinstance(error, orca.NotFoundError)
+    assert traceback.format_exception_only(error) == [
+        "orca.NotFoundError: emit window Lap 1.0.0 at core:1: no such type (after 2 attempts)\n"
+    ]
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

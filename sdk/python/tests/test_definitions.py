@@ -249,3 +249,23 @@ def test_remote_kinds() -> None:
     assert orca.remote("p", "A", "1.0.0", None).kind.type == pb.NONE
     assert orca.remote("p", "A", "1.0.0", Summary).kind.type == pb.STRUCT
     assert kind_of(Any).type == pb.NOT_SPECIFIED
+
+
+def test_what_is_no_executor() -> None:
+    wrong: Any = "threads"
+    assert refusal(lambda: orca.Processor("p", executor=wrong)) == (
+        "executor='threads': must be a concurrent.futures.Executor"
+    )
+
+
+def test_needs_is_a_list() -> None:
+    proc = orca.Processor("p")
+
+    @proc.algorithm("A", "1.0.0", lap)
+    def a(run: orca.Run) -> float:
+        return 1
+
+    for needs in (a, a.last(1), "A", len):
+        wrong: Any = needs
+        said = refusal(lambda wrong=wrong: proc.algorithm("B", "1.0.0", lap, needs=wrong, result=float)(lambda run: 1))
+        assert said == f"algorithm B 1.0.0: needs={needs!r}: must be a list of algorithms, such as needs=[speed]"

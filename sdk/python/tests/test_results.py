@@ -197,3 +197,23 @@ def test_whatever_it_is() -> None:
         read(sent(None, None)),
     ]
     assert results == [1.0, [1.0], {"a": 1.0}, None]
+
+
+@dataclasses.dataclass
+class Car:
+    name: str
+    laps: list[int]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"name": "a"}, "result: Car needs laps, which the struct lacks"),
+        (Car(3, [1]), "result: name: 3.0 is not of type str"),  # pyright: ignore[reportArgumentType]
+        (Car("a", [1, 2.5]), "result: laps[1]: 2.5 is not of type int"),  # pyright: ignore[reportArgumentType]
+    ],
+)
+def test_structs_that_their_readers_could_not_read(value: Any, words: str) -> None:
+    with pytest.raises(orca.InvalidError) as caught:
+        encode(kind_of(Car), value)
+    assert str(caught.value) == words

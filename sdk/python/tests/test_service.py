@@ -302,7 +302,9 @@ def test_a_port_that_is_taken() -> None:
     async def work() -> None:
         async with serving(first):
             second = orca.Processor("other", core="127.0.0.1:1", listen=first.address, environment=False)
-            with pytest.raises(orca.OrcaError, match="choose another port with PROCESSOR_PORT or listen="):
+            with pytest.raises(
+                orca.OrcaError, match="Address already in use; choose another port with PROCESSOR_PORT or listen="
+            ):
                 async with second:
                     pass
             with pytest.raises(orca.OrcaError, match="processor racing runs already"):

@@ -252,6 +252,8 @@ def _self_lookback(back: Lookback | None) -> Lookback:
 
 
 def _dependencies(id: AlgorithmID, on: WindowType, needs: Iterable[Need]) -> tuple[Dependency[Any], ...]:
+    if isinstance(needs, (Algorithm, Dependency, str)) or not isinstance(needs, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidError(f"needs={needs!r}: must be a list of algorithms, such as needs=[speed]")
     found: list[Dependency[Any]] = []
     for i, need in enumerate(needs):
         dependency = need.whole if isinstance(need, Algorithm) else need

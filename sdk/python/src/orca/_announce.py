@@ -82,7 +82,7 @@ class Announcer:
                     )
                 await asyncio.sleep(_PAUSES.after(failures, error))
             else:
-                self._welcome(answer)
+                self._welcome(answer, logging.WARNING if failures else logging.INFO)
                 return
 
     async def _send(self) -> pb.Status:
@@ -92,10 +92,14 @@ class Announcer:
             raise ConflictError(f"register processor {self.registration.name} at {connection.target}: {answer.message}")
         return answer
 
-    def _welcome(self, answer: pb.Status) -> None:
-        """Log what the core has to say: what is awaited, what was replaced, warnings."""
+    def _welcome(self, answer: pb.Status, level: int) -> None:
+        """Log what the core has to say: what is awaited, what was replaced, warnings.
+
+        Who was warned that it does not work is told as loudly that it does.
+        """
         algorithms = len(self.registration.supported_algorithms)
-        _log.info(
+        _log.log(
+            level,
             "processor %s registered at %s with %d algorithms, reached at %s",
             self.registration.name,
             self.connection.target,

@@ -54,28 +54,19 @@ class CallError(OrcaError):
         self.op, self.core, self.attempts, self.code = op, core, attempts, code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.op, self.core, self.attempts, self.code)
+        return _remade, (str(self), self.op, self.core, self.attempts, self.code)
 
 
-class _InvalidCall(CallError, InvalidError):
-    pass
+def _call(kind: type[OrcaError]) -> type[CallError]:
+    """Make the class of a kind's calls. Tracebacks show it under the name that programs catch."""
+    return type(kind.__name__, (CallError, kind), {"__module__": "orca", "__doc__": kind.__doc__})
 
 
-class _NotFoundCall(CallError, NotFoundError):
-    pass
-
-
-class _ConflictCall(CallError, ConflictError):
-    pass
-
-
-class _UnauthorizedCall(CallError, UnauthorizedError):
-    pass
-
-
-class _UnavailableCall(CallError, UnavailableError):
-    pass
-
+_InvalidCall = _call(InvalidError)
+_NotFoundCall = _call(NotFoundError)
+_ConflictCall = _call(ConflictError)
+_UnauthorizedCall = _call(UnauthorizedError)
+_UnavailableCall = _call(UnavailableError)
 
 _KINDS: dict[str, type[CallError]] = {
     "INVALID_ARGUMENT": _InvalidCall,
@@ -89,6 +80,10 @@ _KINDS: dict[str, type[CallError]] = {
     "RESOURCE_EXHAUSTED": _UnavailableCall,
     "DEADLINE_EXCEEDED": _UnavailableCall,
 }
+
+
+def _remade(text: str, op: str, core: str, attempts: int, code: str) -> CallError:
+    return _KINDS.get(code, CallError)(text, op, core, attempts, code)
 
 
 def call_error(op: str, core: str, attempts: int, code: str, words: str) -> CallError:
@@ -121,3 +116,8 @@ class Failure(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.reason, self.details)
+
+
+_SHOWN = (OrcaError, CallError, Failure, NoResultError, *(kind for call in _KINDS.values() for kind in call.__bases__))
+for _shown in _SHOWN:
+    _shown.__module__ = "orca"  # where programs find them

@@ -216,6 +216,15 @@ def _read_shaped(annotation: Any, result: pb.Result) -> Any:
     return shaped(annotation, read_struct(result.struct_value), "result")
 
 
+def _write_shaped(annotation: Any, value: Any, result: pb.Result) -> None:
+    """Write what readers can read: what lacks a field is to fail here, and not wherever it is needed."""
+    _write_object(value, result)
+    try:
+        _read_shaped(annotation, result)
+    except InvalidError as error:
+        raise InvalidError(str(error).removeprefix("result: ").removeprefix("result.")) from None
+
+
 # None, and whatever it is
 
 
@@ -320,7 +329,8 @@ def _class_kind(annotation: Any, base: Any) -> Kind[Any] | None:
         return _numpy_kind(annotation, base)
     if dataclasses.is_dataclass(cast(Any, base)) or typing.is_typeddict(base):
         name = cast(type, base).__name__
-        return Kind(pb.STRUCT, name, _write_object, functools.partial(_read_shaped, base))
+        write, read = functools.partial(_write_shaped, base), functools.partial(_read_shaped, base)
+        return Kind(pb.STRUCT, name, write, read)
     return None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
@@ -112,6 +114,7 @@ class Session:
         listen = self._settings.listen
         where = f"{listen.host or '[::]'}:{listen.port}" if not listen.host else listen.host_port
         try:
+            _try_to_bind(listen)
             if self._server_tls is None:
                 return self._server.add_insecure_port(where)
             ca, certificate, key = self._server_tls.read()
@@ -119,9 +122,10 @@ class Session:
                 raise InvalidError("server_tls: it needs a certificate and a key")
             credentials = grpc.ssl_server_credentials([(key, certificate)], ca, ca is not None)
             return self._server.add_secure_port(where, credentials)
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise OrcaError(
-                f"processor {self._name} cannot listen on {where}: {error};"
+                f"processor {self._name} cannot listen on {where}: {why};"
                 " choose another port with PROCESSOR_PORT or listen="
             ) from None
 
@@ -186,3 +190,15 @@ class Session:
         if self._own_executor:
             self._own_executor.shutdown(wait=False, cancel_futures=True)
         await self._connection.close()
+
+
+def _try_to_bind(listen: Endpoint) -> None:
+    """Raise the system's own error where gRPC would say little in the exception and much on standard error."""
+    if not listen.port or not listen.host:
+        return
+    family, kind, protocol, _, address = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as attempt:
+        if os.name == "posix":  # elsewhere the option lets two listen on one port
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        attempt.bind(address)
+        attempt.listen()

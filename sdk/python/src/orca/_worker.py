@@ -26,7 +26,9 @@ def settings_for(executor: Executor, core: CoreSettings) -> CoreSettings:
 
 
 def check_executor(executor: Executor) -> None:
-    """Refuse a pool whose workers begin as copies of this process. Beside gRPC's threads every other one crashes."""
+    """Refuse what is none, and a pool of copies of this process, which crash beside gRPC's threads."""
+    if not isinstance(executor, Executor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidError(f"executor={executor!r}: must be a concurrent.futures.Executor")
     context = getattr(executor, "_mp_context", None)
     if context is not None and context.get_start_method() == "fork":
         raise InvalidError(
