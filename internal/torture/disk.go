@@ -23,7 +23,7 @@ func DiskErrors() (*Trouble, error) {
 	if err != nil {
 		return nil, fmt.Errorf("errors of the disk need strace: %w", err)
 	}
-	if out, err := exec.Command(strace, "-o", os.DevNull, "-e", "inject=fsync:error=EIO", "true").CombinedOutput(); err != nil {
+	if out, err := exec.Command(strace, "-o", os.DevNull, "-e", "inject=fdatasync:error=EIO", "true").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("strace cannot trace here: %w: %s", err, out)
 	}
 	return &Trouble{Name: "disk-errors", Every: 600 * time.Millisecond, Lasts: 700 * time.Millisecond,
@@ -37,7 +37,7 @@ func DiskErrors() (*Trouble, error) {
 // diskErrors are the ways in which the disk fails: which calls, with which error, and of how many of each thread the
 // first.
 var diskErrors = []string{
-	"fsync:error=EIO:when=1+1", "fsync:error=EIO:when=1+2", "fsync:error=EIO:when=2+5",
+	"fsync,fdatasync:error=EIO:when=1+1", "fsync,fdatasync:error=EIO:when=1+2", "fdatasync:error=EIO:when=2+5",
 	"pwrite64:error=EIO:when=1+1", "pwrite64:error=EIO:when=3+11", "pwrite64:error=ENOSPC:when=2+7",
 	"ftruncate:error=EIO:when=1+1",
 }

@@ -66,7 +66,7 @@ func (s *Store) grow(ctx context.Context, windows int64, progress func(int64)) e
 			progress((i + 1) * originals)
 		}
 	}
-	exec(fmt.Sprintf(`UPDATE earliest SET time_to = time_to - %d; COMMIT; DROP TABLE shuffled; PRAGMA synchronous = full`, copies*span))
+	exec(fmt.Sprintf(`UPDATE earliest SET time_to = time_to - %d; COMMIT; DROP TABLE shuffled; PRAGMA synchronous = normal`, copies*span))
 	w.last = orca.Position((copies + 1) * originals)
 	return err
 }

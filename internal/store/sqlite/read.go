@@ -80,6 +80,9 @@ func (s *Store) within(ctx context.Context, doing string, fn func(context.Contex
 		"it took longer than %v; ask for less, such as a shorter range of time", s.cfg.ReadTimeout))
 	defer cancel()
 	err := fn(ctx)
+	if err == nil {
+		err = s.unsynced.wait(ctx)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // what the database made of it is worth less
 	}

@@ -59,7 +59,8 @@ func TestReadersDoNotWait(t *testing.T) {
 	}
 }
 
-// TestWriterSettings holds what durability and secrecy rest on, of every connection that writes.
+// TestWriterSettings holds what durability and secrecy rest on, of every connection that writes. What syncs each commit is in
+// sync_test.go.
 func TestWriterSettings(t *testing.T) {
 	t.Parallel()
 	s, first, _, _ := faulty(t, func(context.Context, *writer) error { return errDisk })
@@ -72,7 +73,7 @@ func TestWriterSettings(t *testing.T) {
 			}
 			got[pragma] = row[0]
 		}
-		want := map[string]driver.Value{"journal_mode": "wal", "synchronous": int64(2), "secure_delete": int64(1), "page_size": int64(pageSize)}
+		want := map[string]driver.Value{"journal_mode": "wal", "synchronous": int64(1), "secure_delete": int64(1), "page_size": int64(pageSize)}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("settings %s (-want +got):\n%s", when, diff)
 		}

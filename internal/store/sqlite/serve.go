@@ -200,14 +200,17 @@ func (s *Store) fault(err error) {
 	s.writer = nil
 }
 
-// reopen opens the connection again after a failure.
+// reopen opens the connection again after a failure, and makes sure of what is in the log before anything follows it.
 func (s *Store) reopen(ctx context.Context) (err error) {
-	if s.writer != nil {
-		return nil
+	if s.writer == nil {
+		if s.writer, err = openWriter(ctx, s.path); err != nil {
+			s.writer = nil
+			return notWritten(explain(s.path, err))
+		}
 	}
-	if s.writer, err = openWriter(ctx, s.path); err != nil {
-		s.writer = nil
-		return notWritten(explain(s.path, err))
+	if err := s.fillHole(ctx); err != nil {
+		s.fault(err)
+		return notWritten(err)
 	}
 	return nil
 }

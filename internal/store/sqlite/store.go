@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -75,8 +76,10 @@ type Store struct {
 	writer *writer
 	// pastPart is how many windows a walk into the past looks at in one snapshot, or as many more as share an interval.
 	pastPart int
-	// commit ends a transaction; tests put a failing one here.
+	unsynced unsynced
+	// commit ends a transaction, and sync has the log on disk; tests put failing ones here.
 	commit func(context.Context, *writer) error
+	sync   func(*os.File) error
 }
 
 // Open opens the store at path, creating the file and its folder where needed, and brings its schema up to date. It
@@ -86,11 +89,10 @@ func Open(ctx context.Context, path string, cfg Config) (*Store, error) {
 		cfg:      cfg.withDefaults(),
 		turn:     make(chan struct{}, 1),
 		pastPart: 10_000,
-		commit: func(ctx context.Context, w *writer) error {
-			_, err := w.stmt.commit.exec(ctx)
-			return err
-		},
+		unsynced: unsynced{hole: true}, // who knows what the core before this one has seen
+		sync:     syncData,
 	}
+	s.commit = s.commitDurably
 	s.queue = newQueue(s.cfg)
 	if err := s.open(ctx, path); err != nil {
 		return nil, errors.Join(err, s.release())

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -22,6 +23,7 @@ const (
 // needs a lookup. Whoever holds the token of Store.turn owns it.
 type writer struct {
 	conn *conn
+	log  *os.File
 	stmt statements
 
 	// last is the highest position ever given.
@@ -46,7 +48,7 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 	w.conn, err = openConn(dsn(path,
 		"mode", "rw",
 		"_pragma", "journal_mode(wal)",
-		"_pragma", "synchronous(full)",
+		"_pragma", "synchronous(normal)", // see unsynced
 		"_pragma", "secure_delete(on)",
 		"_pragma", "foreign_keys(off)", // Accept and Settle check what they refer to, in memory
 		"_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB),
@@ -62,11 +64,19 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 	if err := w.stmt.prepare(w.conn); err != nil {
 		return nil, err
 	}
-	return w, w.load(ctx)
+	if err := w.load(ctx); err != nil {
+		return nil, err
+	}
+	w.log, err = openLog(path)
+	return w, err
 }
 
 func (w *writer) close() error {
-	return errors.Join(w.stmt.close(), w.conn.close())
+	var err error
+	if w.log != nil {
+		err = w.log.Close()
+	}
+	return errors.Join(err, w.stmt.close(), w.conn.close())
 }
 
 // identity returns tag and secret, making them in a new ledger.

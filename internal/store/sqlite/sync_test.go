@@ -1,0 +1,140 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// TestNobodyHearsOfACommitBeforeItIsOnDisk: neither who wrote it nor who reads.
+func TestNobodyHearsOfACommitBeforeItIsOnDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := opened(t, Config{})
+		syncing := make(chan struct{})
+		s.sync = func(f *os.File) error {
+			<-syncing
+			return syncData(f)
+		}
+		serve(t, s)
+		written := accept(s, ticking(1))
+		synctest.Wait()
+		read := make(chan orca.Position, 1)
+		go func() { read <- newest(t, s) }()
+		synctest.Wait()
+		early := len(written) + len(read)
+		close(syncing)
+		if early > 0 {
+			t.Error("somebody has heard of it, and it is not on disk")
+		}
+		if a, p := <-written, <-read; a.err != nil || p != 1 {
+			t.Errorf("on disk, it is answered with %+v, and %d is read", a, p)
+		}
+	})
+}
+
+// TestReadsThatWaitForTheDiskCanBeCutOff: whatever the disk does.
+func TestReadsThatWaitForTheDiskCanBeCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := opened(t, Config{})
+		syncing := make(chan struct{})
+		s.sync = func(*os.File) error { <-syncing; return nil }
+		serve(t, s)
+		written := accept(s, ticking(1))
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancelled := make(chan error, 1)
+		go func() {
+			_, err := s.Backlog(ctx)
+			cancelled <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-cancelled; !errors.Is(err, context.Canceled) {
+			t.Errorf("a read that is cancelled gives %v", err)
+		}
+		if _, err := s.Backlog(t.Context()); !errors.Is(err, orca.Unavailable) {
+			t.Errorf("a read that takes too long gives %v", err)
+		}
+		close(syncing)
+		<-written
+	})
+}
+
+// TestNothingIsWrittenBehindAHole: when a sync has failed, the kernel takes pages for written that are not. What was
+// acknowledged behind them would be lost with them.
+func TestNothingIsWrittenBehindAHole(t *testing.T) {
+	t.Parallel()
+	s := opened(t, Config{CheckpointWait: 1})
+	s.sync = func(f *os.File) error {
+		s.sync = syncData
+		return errDisk
+	}
+	serve(t, s)
+	if a := <-accept(s, ticking(1)); !errors.Is(a.err, orca.OutcomeUnknown) || !errors.Is(a.err, errDisk) {
+		t.Fatalf("a failed sync is answered with %v", a.err)
+	}
+	letGo := holdSnapshot(t, s)
+	if a := <-accept(s, ticking(2)); !errors.Is(a.err, orca.Unavailable) {
+		t.Errorf("a log that cannot be emptied is written to, and that answered with %+v", a)
+	}
+	letGo()
+	behind := logSizeAtCommits(s)
+	if a := <-accept(s, ticking(3)); a.err != nil || a.Position != 2 {
+		t.Errorf("when it can be, that is answered with %+v", a)
+	}
+	if size := <-behind; size != 0 {
+		t.Errorf("it follows %d bytes in the log", size)
+	}
+}
+
+// TestLogOfAKilledCoreIsEmptied: a sync may have failed in it.
+func TestLogOfAKilledCoreIsEmptied(t *testing.T) {
+	t.Parallel()
+	s := opened(t, Config{})
+	serve(t, s)
+	<-accept(s, ticking(1))
+	if s.logSize() == 0 {
+		t.Fatal("there is no log")
+	}
+	path := filepath.Join(t.TempDir(), "orca.db")
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(s.path + suffix)
+		if err == nil {
+			err = os.WriteFile(path+suffix, b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := Open(t.Context(), path, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	behind := logSizeAtCommits(after)
+	defer serve(t, after)()
+	if a := <-accept(after, ticking(2)); a.err != nil || a.Position != 2 {
+		t.Errorf("the next window is answered with %+v", a)
+	}
+	if size := <-behind; size != 0 {
+		t.Errorf("it follows %d bytes in the log", size)
+	}
+}
+
+// logSizeAtCommits tells how long the log is before each commit.
+func logSizeAtCommits(s *Store) <-chan int64 {
+	sizes := make(chan int64, 100)
+	commit := s.commit
+	s.commit = func(ctx context.Context, w *writer) error {
+		sizes <- s.logSize()
+		return commit(ctx, w)
+	}
+	return sizes
+}
