@@ -92,7 +92,10 @@ func guarded(t *testing.T, k keyPair) (cert, key string, change func(*config.Con
 	replace(t, key, k.key)
 	token := filepath.Join(dir, "token")
 	replace(t, token, []byte(secret+"\n"))
-	return cert, key, func(c *config.Config) { c.TLSCert, c.TLSKey, c.TokenFile = cert, key, token }
+	return cert, key, func(c *config.Config) {
+		c.GRPC, c.HTTP = "127.0.0.1:0", "127.0.0.1:0" // which the certificate names
+		c.TLSCert, c.TLSKey, c.TokenFile = cert, key, token
+	}
 }
 
 func dialCore(t *testing.T, address string, transport credentials.TransportCredentials) *grpc.ClientConn {

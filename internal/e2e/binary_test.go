@@ -24,8 +24,8 @@ import (
 
 	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/config"
+	"github.com/orca-telemetry/orca/internal/loopback"
 	"github.com/orca-telemetry/orca/internal/orcatest"
-	"github.com/orca-telemetry/orca/internal/torture"
 )
 
 // binary is the program under test, built once by TestMain.
@@ -68,7 +68,7 @@ func startCore(tb testing.TB, options ...string) *core {
 	tb.Helper()
 	cfg := config.Default()
 	orcatest.Store(tb, &cfg)
-	host := torture.OwnHost() // where no connection of others takes the ports before the core is started again
+	host := loopback.OwnHost()
 	c := &core{tb: tb, grpc: host + ":0", http: host + ":0",
 		options: append([]string{"--disk-reserve", "1MiB", "--store", cfg.Store, "--schema", cfg.Schema}, options...)}
 	if !config.IsPostgres(cfg.Store) {

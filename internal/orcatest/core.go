@@ -22,6 +22,7 @@ import (
 	pb "github.com/orca-telemetry/orca/contract/go"
 	"github.com/orca-telemetry/orca/internal/app"
 	"github.com/orca-telemetry/orca/internal/config"
+	"github.com/orca-telemetry/orca/internal/loopback"
 	"github.com/orca-telemetry/orca/internal/pgserver/pgtest"
 )
 
@@ -46,7 +47,8 @@ type Core struct {
 func Start(tb testing.TB, changes ...func(*config.Config)) *Core {
 	tb.Helper()
 	cfg := config.Default()
-	cfg.GRPC, cfg.HTTP = "127.0.0.1:0", "127.0.0.1:0"
+	host := loopback.OwnHost()
+	cfg.GRPC, cfg.HTTP = host+":0", host+":0"
 	Store(tb, &cfg)
 	cfg.DiskReserve = 1
 	cfg.Heartbeat = time.Second

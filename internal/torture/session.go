@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
+	"github.com/orca-telemetry/orca/internal/loopback"
 	orca "github.com/orca-telemetry/orca/sdk/go"
 )
 
@@ -87,7 +88,7 @@ type session struct {
 // Run runs a session and returns what was seen of it. An error is a session that could not be brought to its end, such
 // as a process that ended by itself or a window that does not finish; it may be a defect as well.
 func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
-	s := &session{cfg: cfg, host: OwnHost(), over: make(chan struct{}), troubles: slices.Clone(cfg.Troubles)}
+	s := &session{cfg: cfg, host: loopback.OwnHost(), over: make(chan struct{}), troubles: slices.Clone(cfg.Troubles)}
 	if s.web, err = lastingAddress(s.host); err != nil {
 		return nil, err
 	}

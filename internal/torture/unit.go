@@ -220,18 +220,6 @@ func leaks(dir string) (found []string, err error) {
 	return found, nil
 }
 
-// OwnHost returns an address of this machine alone that hardly any other session has. Processors move, and a core goes on
-// asking where they were: another session's processor that came to listen there would be taken for its own.
-func OwnHost() string {
-	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil { // not every system has all of 127.0.0.0/8
-		return "127.0.0.1"
-	}
-	_ = l.Close() // it was only tried
-	return host
-}
-
 // lastingAddress returns a free address that stays free while nobody listens there for a moment: its port is below those
 // that systems hand out by themselves.
 func lastingAddress(host string) (string, error) {
