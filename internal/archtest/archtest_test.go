@@ -53,6 +53,7 @@ var table = []row{
 	{"bench/processors/go", "a processor to measure, written with the Go SDK", []string{"sdk/go"}},
 	{internal + "background", "a core as a process that outlives the command which started it", nil},
 	{internal + "project", "a user's folder: its project file, its language, a first processor", nil},
+	{internal + "project/templates", "the first processors that `orca init` writes", []string{"sdk/go"}},
 	{internal + "stubs", "pure but for its folder: source code that names others' algorithms", []string{internal + "orca", internal + "project", "contract/go"}},
 	{internal + "cli", "the verbs of the command", []string{
 		internal + "app", internal + "background", "bench", "conformance/probe", internal + "config", internal + "demo", internal + "project",

@@ -26,6 +26,7 @@ import (
 
 // verbs are all verbs, in the order in which help shows them. A new one is a line here.
 var verbs = []func(*shell) *cobra.Command{
+	(*shell).init,
 	(*shell).start,
 	(*shell).stop,
 	(*shell).destroy,

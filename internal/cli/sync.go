@@ -1,15 +1,16 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
+	"github.com/orca-telemetry/orca/internal/config"
 	"github.com/orca-telemetry/orca/internal/project"
 	"github.com/orca-telemetry/orca/internal/stubs"
 )
@@ -20,6 +21,7 @@ type syncFlags struct {
 	sdk, out   string
 	project    string
 	check, all bool
+	processors []string
 }
 
 func (s *shell) sync() *cobra.Command {
@@ -43,6 +45,7 @@ func (s *shell) sync() *cobra.Command {
 	c.Flags().StringVar(&f.sdk, "sdk", "", "write for this `LANGUAGE`: go, python or typescript; default that of the project in this folder")
 	c.Flags().StringVar(&f.out, "out", "stubs", "write into this folder, `DIR`")
 	c.Flags().StringVar(&f.project, "project", "", "leave out the processors of this project, `NAME`, the own one")
+	c.Flags().StringArrayVar(&f.processors, "processor", nil, "take only the processor `NAME`; repeatable, and to be said with --check too")
 	c.Flags().BoolVar(&f.all, "all", false, "leave out no project")
 	c.Flags().BoolVar(&f.check, "check", false, "write nothing, and exit 1 if something is not as it would be written")
 	f.at.add(c)
@@ -61,12 +64,7 @@ func (s *shell) runSync(c *cobra.Command, f *syncFlags) error {
 	if err != nil {
 		return err
 	}
-	core, err := s.open(c, &f.at)
-	if err != nil {
-		return err
-	}
-	defer core.close()
-	processors, err := core.expose(c.Context(), own)
+	processors, err := s.exposed(c, f, own)
 	if err != nil {
 		return err
 	}
@@ -93,6 +91,23 @@ func (s *shell) runSync(c *cobra.Command, f *syncFlags) error {
 	}
 	s.reportSync(f.out, made, changes)
 	return nil
+}
+
+// only returns the processors of some names; all where no name is given.
+func only(processors []stubs.Processor, names []string) ([]stubs.Processor, error) {
+	if len(names) == 0 {
+		return processors, nil
+	}
+	var known []string
+	for _, p := range processors {
+		known = append(known, p.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no other project has a processor %s%s; \"orca processors\" lists them", config.Quoted(name), didYouMean(closest(name, known), ""))
+		}
+	}
+	return slices.DeleteFunc(processors, func(p stubs.Processor) bool { return !slices.Contains(names, p.Name) }), nil
 }
 
 // language returns the one that was asked for, else that of the project in the working directory.
@@ -126,13 +141,18 @@ func (s *shell) ownProject(f *syncFlags) (string, error) {
 	return p.Name, err
 }
 
-// expose asks for what everybody but a project has registered.
-func (c *core) expose(ctx context.Context, except string) ([]stubs.Processor, error) {
-	state, err := ask(ctx, c, c.windows.Expose, &pb.ExposeSettings{ExcludeProject: except})
+// exposed asks for the processors that were asked for, without those of a project.
+func (s *shell) exposed(c *cobra.Command, f *syncFlags, except string) ([]stubs.Processor, error) {
+	core, err := s.open(c, &f.at)
 	if err != nil {
 		return nil, err
 	}
-	return stubs.Exposed(state), nil
+	defer core.close()
+	state, err := ask(c.Context(), core, core.windows.Expose, &pb.ExposeSettings{ExcludeProject: except})
+	if err != nil {
+		return nil, err
+	}
+	return only(stubs.Exposed(state), f.processors)
 }
 
 // reportSync says what was done.

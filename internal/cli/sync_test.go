@@ -91,7 +91,8 @@ func TestSync(t *testing.T) {
 
 	e.processors = e.processors[1:]
 	said += "# racing is gone\n\n"
-	said += script(t, dir, core, "sync --check", "sync", "sync --all --sdk go --out internal/others", "sync --project nobody --sdk go --out internal/others --check")
+	said += script(t, dir, core, "sync --check", "sync", "sync --all --sdk go --out internal/others", "sync --project nobody --sdk go --out internal/others --check",
+		"sync --all --processor weather --out one", "sync --all --processor weather --out one --check", "sync --processor wether")
 	compareFile(t, filepath.Join("testdata", "sync.txt"), said)
 	if _, err := os.Stat(filepath.Join(dir, "stubs", "mine.py")); err != nil {
 		t.Errorf("a file of the user's is gone: %v", err)
