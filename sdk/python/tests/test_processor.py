@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
-from conftest import RealCore
+import direct
+import pytest
+from conftest import RealCore, client_of, wait_for_processor
 
 import orca
+from orca._threads import Threads
 
 reading = orca.WindowType(
     "Reading",
@@ -70,3 +80,47 @@ def test_two_algorithms_on_each_other(core: RealCore) -> None:
             assert "secret" not in rows[0].window.metadata
 
     run(work)
+
+
+def test_an_algorithm_that_does_not_end_does_not_hold_up_the_end_of_the_program(core: RealCore, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = [sys.executable, str(Path(__file__).with_name("stubborn.py")), core.address, str(begun)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_processor(core, "racing", 1)
+        with client_of(core) as client:
+            client.emit(direct.window())
+        while not begun.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate()
+        assert process.returncode == 0
+        assert "processor racing stops with 1 unfinished algorithms after 0.1 s" in errors
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_threads_do_what_is_submitted_and_no_more() -> None:
+    threads, running, go = Threads(2, "test"), threading.Semaphore(0), threading.Event()
+
+    def work(number: int) -> int:
+        running.release()
+        go.wait()
+        return number
+
+    first = [threads.submit(work, i) for i in range(2)]
+    for _ in first:
+        running.acquire()
+    waiting = threads.submit(work, 2)
+    last = threads.submit(work, 3)
+    assert waiting.cancel()
+    go.set()
+    assert [f.result() for f in first] == [0, 1]
+    assert last.result() == 3
+    failed = threads.submit(lambda: 1 // 0)
+    assert isinstance(failed.exception(), ZeroDivisionError)
+    threads.shutdown()
+    with pytest.raises(RuntimeError, match="test is shut down"):
+        threads.submit(work, 4)

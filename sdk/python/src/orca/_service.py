@@ -21,6 +21,7 @@ from orca._meter import Meter
 from orca._remote import Reference, execute_bytes, reference_to
 from orca._run import Cancellation, Emitter
 from orca._settings import CoreSettings
+from orca._threads import Threads
 from orca._time import interval_of, text_of
 from orca._worker import settings_for
 
@@ -212,7 +213,7 @@ class Service:
 
 
 def _shares_memory(executor: Executor) -> bool:
-    return isinstance(executor, ThreadPoolExecutor)
+    return isinstance(executor, (ThreadPoolExecutor, Threads))
 
 
 def _answer(request: pb.ExecutionRequest, algorithm: Algorithm[Any], outcome: Outcome) -> pb.ExecutionResult:

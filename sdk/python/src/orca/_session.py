@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 import grpc
@@ -24,6 +24,7 @@ from orca._results import MAX_MESSAGE_BYTES
 from orca._run import Emitter
 from orca._service import Service
 from orca._settings import TLS, Endpoint, ProcessorSettings
+from orca._threads import Threads
 from orca._window import Window
 
 _log = logging.getLogger("orca")
@@ -72,7 +73,7 @@ class Session:
         self._name, self._algorithms = name, algorithms
         self._settings, self._server_tls = settings, server_tls
         self._accepted = asyncio.Event()
-        self._own_executor: ThreadPoolExecutor | None = None
+        self._own_executor: Threads | None = None
         self.address = ""
 
     async def start(
@@ -81,12 +82,12 @@ class Session:
         """Listen, and begin to register."""
         loop = asyncio.get_running_loop()
         if executor is None:
-            self._own_executor = ThreadPoolExecutor(concurrency, thread_name_prefix=f"orca-{self._name}")
+            self._own_executor = Threads(concurrency, f"orca-{self._name}")
         self._broken: asyncio.Future[None] = loop.create_future()
         self._connection = Connection(self._settings.core)
         self._service = Service(
             self._algorithms,
-            executor or self._own_executor or ThreadPoolExecutor(concurrency),
+            executor or self._own_executor or Threads(concurrency, self._name),
             concurrency,
             _CoreEmitter(AsyncClient.over(self._connection), loop),
             self._settings.core,
@@ -174,6 +175,13 @@ class Session:
         having lost a call.
         """
         self._service.drain()
+        if self._service.active:
+            _log.info(
+                "processor %s stops, and waits up to %g s for %d running algorithms",
+                self._name,
+                drain,
+                self._service.active,
+            )
         self._announcing.cancel()
         self._watching.cancel()
         self._broken.cancel()
