@@ -51,14 +51,16 @@ export const none: Kind<undefined, undefined | void> = {
   read: () => undefined,
 };
 
-/** What can be sent of a type: what is not plain in it, such as a Date, a function or a bigint, becomes `never`. */
-export type Sendable<T> = T extends Plain | undefined
+/** What can be sent of a type: what is not plain in it, such as a Date, a function or a bigint, becomes `never`. What is unknown is checked when it is sent. */
+export type Sendable<T> = unknown extends T
   ? T
-  : T extends object
-    ? T extends Unsendable
-      ? never
-      : { [K in keyof T]: Sendable<T[K]> }
-    : never;
+  : T extends Plain | undefined
+    ? T
+    : T extends object
+      ? T extends Unsendable
+        ? never
+        : { [K in keyof T]: Sendable<T[K]> }
+      : never;
 
 type Unsendable =
   | Date
@@ -154,7 +156,7 @@ function writeValue(given: number): Data {
   if (!fits(given)) {
     throw new InvalidError(`${given} does not fit the 32-bit float that the contract has for values`);
   }
-  return { $case: "singleValue", value: given };
+  return { $case: "singleValue", value: Math.fround(given) }; // as it comes back
 }
 
 /** Says whether a number stays one as a 32-bit float, if less exact: it does not become infinite. */
