@@ -87,8 +87,8 @@ function handledFields(reason: string, details: Readonly<Record<string, unknown>
   return writeStruct({ message, details });
 }
 
-/** Gives the message of a failed result. */
-export function messageOf(result: Result): string {
-  const { message } = readStruct(result.error);
-  return typeof message === "string" ? message : "";
+/** Gives the message of a failed result, and its stack where it has one. */
+export function failureOf(result: Result): { readonly message: string; readonly stack: string } {
+  const { message, stack } = readStruct(result.error);
+  return { message: typeof message === "string" ? message : "", stack: typeof stack === "string" ? stack : "" };
 }

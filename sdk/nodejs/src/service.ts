@@ -13,11 +13,12 @@ import {
   HealthCheckResponse_Status as Health,
   HealthCheckRequest,
   HealthCheckResponse,
+  type Result,
   ResultStatus,
   type Window as WindowMessage,
 } from "./contract/service.js";
-import { isFailure, OrcaError } from "./errors.js";
-import { type Executed, execute, messageOf } from "./execute.js";
+import { OrcaError, wordsOf } from "./errors.js";
+import { type Executed, execute, failureOf } from "./execute.js";
 import { DeprecatedResults } from "./inputs.js";
 import type { Logger } from "./log.js";
 import { Meter } from "./meter.js";
@@ -111,7 +112,12 @@ export class Service {
       } as grpc.ServiceDefinition<grpc.UntypedServiceImplementation>,
       {
         HealthCheck: (_call: unknown, answer: grpc.sendUnaryData<HealthCheckResponse>) => answer(null, this.#health()),
-        ExecuteDagPart: (call: Call) => void this.#execute(call),
+        ExecuteDagPart: (call: Call) => {
+          this.#execute(call).catch((error) => {
+            this.#parts.log.error(`a request failed: ${wordsOf(error)}`);
+            refuse(call, grpc.status.INTERNAL, wordsOf(error));
+          });
+        },
       },
     );
   }
@@ -156,7 +162,7 @@ export class Service {
     );
     this.#running.delete(given);
     if (given.signal.aborted) {
-      refuse(call, grpc.status.CANCELLED, "cancelled");
+      refuse(call, grpc.status.UNAVAILABLE, "this processor stops"); // which nobody hears who has cancelled
     } else if (unknown.length > 0) {
       const names = unknown.join(", ");
       this.#parts.log.error(
@@ -225,10 +231,9 @@ export class Service {
     else next();
   }
 
-  #answer(request: ExecutionRequest, window: WindowMessage, task: Task, executed: Executed): ExecutionResult {
-    const { result } = executed;
+  #answer(request: ExecutionRequest, window: WindowMessage, task: Task, { result }: Executed): ExecutionResult {
     const { name, version } = task.algorithm.id;
-    if (result.status !== ResultStatus.RESULT_STATUS_SUCEEDED) this.#report(window, task.algorithm, executed);
+    if (result.status !== ResultStatus.RESULT_STATUS_SUCEEDED) this.#report(window, task.algorithm, result);
     return {
       execId: request.execId,
       algorithmResult: {
@@ -241,15 +246,12 @@ export class Service {
   }
 
   /** Writes down what the developer of an algorithm wants to see. The core gets the same in the result. */
-  #report(window: WindowMessage, algorithm: Algorithm<unknown>, { result, thrown }: Executed): void {
+  #report(window: WindowMessage, algorithm: Algorithm<unknown>, result: Result): void {
     const [from, to] = [timeText(readTimestamp(window.timeFrom)), timeText(readTimestamp(window.timeTo))];
     const text = `${algorithm.id} failed for ${from} to ${to}: `;
-    if (result.status === ResultStatus.RESULT_STATUS_HANDLED_FAILED) {
-      this.#parts.log.debug(text + messageOf(result));
-    } else {
-      const stack = thrown instanceof Error && !isFailure(thrown) ? thrown.stack : undefined;
-      this.#parts.log.warn(text + (stack ?? messageOf(result)));
-    }
+    const { message, stack } = failureOf(result);
+    if (result.status === ResultStatus.RESULT_STATUS_HANDLED_FAILED) this.#parts.log.debug(text + message);
+    else this.#parts.log.warn(text + (stack || message));
   }
 }
 
@@ -258,5 +260,5 @@ function called({ name, version }: { readonly name: string; readonly version: st
 }
 
 function refuse(call: Call, code: grpc.status, details: string): void {
-  call.destroy(Object.assign(new Error(details), { code, details }));
+  call.emit("error", { code, details }); // which is how a stream ends with a status
 }

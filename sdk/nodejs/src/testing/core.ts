@@ -5,7 +5,7 @@ import { type NodeInfo, Outcome as NodeOutcome, RunKind, RunState } from "../con
 import { type ExecuteAlgorithm, type Result, ResultStatus, type Window as WindowMessage } from "../contract/service.js";
 import type { Emission } from "../emission.js";
 import { ConflictError, InvalidError, NotFoundError } from "../errors.js";
-import { execute, messageOf } from "../execute.js";
+import { execute, failureOf } from "../execute.js";
 import { checkIdle, type Lookback } from "../lookback.js";
 import type { AlgorithmID } from "../names.js";
 import { Node, Outcome } from "../outcome.js";
@@ -212,7 +212,7 @@ export class Core {
     });
     const timestamp = run.window.timeTo / second; // virtual time: as soon as the window is over
     const outcome = outcomeOf(result);
-    const reason = outcome === NodeOutcome.OUTCOME_SUCCEEDED ? "" : messageOf(result);
+    const reason = outcome === NodeOutcome.OUTCOME_SUCCEEDED ? "" : failureOf(result).message;
     return nodeInfo(run, id, outcome, reason, { ...result, timestamp });
   }
 
