@@ -24,14 +24,12 @@ type Ledger interface {
 	// Join takes a lease, and Leave gives it back with the runs of this core.
 	Join(ctx context.Context, self orca.Core, lasts time.Duration) error
 	Leave(ctx context.Context) error
-	// Renew is refused with orca.Fenced after a take-over.
-	Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) error
+	// Renew makes the lease last from now on, and tells what goes on around. It is refused with orca.Fenced after a take-over.
+	Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) (orca.Surroundings, error)
 	// Fenced is closed when the ledger sees that another core has taken over.
 	Fenced() <-chan struct{}
 	// TakeOver makes the runs of cores nobody's whose leases have run out.
 	TakeOver(ctx context.Context) (runs int64, cores []int32, err error)
-	Leftover(ctx context.Context) (orca.Leftover, error)
-	Cores(ctx context.Context) ([]orca.Core, error)
 }
 
 // Config of a Member. All fields but Log are required.
@@ -43,19 +41,21 @@ type Config struct {
 	Lease time.Duration
 	// Load is what the core has in hand.
 	Load func() orca.CoreLoad
-	// OnLeftover is told about once a second what no core works on. It must not block.
+	// OnLeftover is told with each renewal what no core works on. It must not block.
 	OnLeftover func(orca.Leftover)
 	// OnPeers is told how many cores are alive when that changes. It must not block.
 	OnPeers func(alive int)
-	// Refresh looks at the newest registry.
+	// Refresh looks at the newest registry. It is called when its version is not the one that was last seen.
 	Refresh func(context.Context) error
 	// Log is told of take-overs and of a lease that cannot be renewed; default none.
 	Log *slog.Logger
 }
 
-// Member is a core among others. Its methods are called by one goroutine after the other.
+// Member is a core among others. Its methods are called by one goroutine after the other, but for Peers.
 type Member struct {
 	cfg Config
+	// around is what the last renewal told, until somebody has looked at it.
+	around chan orca.Surroundings
 
 	mu    sync.Mutex
 	peers []orca.Core
@@ -66,14 +66,11 @@ func New(cfg Config) *Member {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Member{cfg: cfg}
+	return &Member{cfg: cfg, around: make(chan orca.Surroundings, 1)}
 }
 
-// lookInterval is how often a core looks at what others have left, and at the registry.
-const lookInterval = time.Second
-
-// interval between two renewals: three fit into a lease.
-func (m *Member) interval() time.Duration { return min(lookInterval, m.cfg.Lease/3) }
+// interval between two renewals: three fit into a lease, and others learn within a second of what this core does.
+func (m *Member) interval() time.Duration { return min(time.Second, m.cfg.Lease/3) }
 
 // Join takes the lease. The core's parts may start when it has returned.
 func (m *Member) Join(ctx context.Context) error {
@@ -100,14 +97,7 @@ func (m *Member) Run(ctx context.Context) error {
 	defer tick.Stop()
 	failed := false
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-m.cfg.Ledger.Fenced():
-			return orca.Errorf(orca.Fenced, "another core has taken over")
-		case <-tick.C:
-		}
-		err := m.cfg.Ledger.Renew(ctx, m.cfg.Load(), m.cfg.Lease)
+		err := m.renew(ctx)
 		switch {
 		case errors.Is(err, orca.Fenced):
 			return err
@@ -115,29 +105,53 @@ func (m *Member) Run(ctx context.Context) error {
 			m.cfg.Log.Warn("the lease could not be renewed; trying again", "error", err)
 		}
 		failed = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.cfg.Ledger.Fenced():
+			return orca.Errorf(orca.Fenced, "another core has taken over")
+		case <-tick.C:
+		}
 	}
 }
 
-// look looks after what others have left, until ctx ends.
+// renew renews the lease once, and passes on what it hears.
+func (m *Member) renew(ctx context.Context) error {
+	around, err := m.cfg.Ledger.Renew(ctx, m.cfg.Load(), m.cfg.Lease)
+	if err != nil {
+		return err
+	}
+	m.count(around.Cores)
+	m.cfg.OnLeftover(around.Leftover)
+	select {
+	case <-m.around: // nobody has looked at it
+	default:
+	}
+	m.around <- around
+	return nil
+}
+
+// look does what takes longer than a renewal may wait for, until ctx ends.
 func (m *Member) look(ctx context.Context) {
-	tick := time.NewTicker(m.interval())
-	defer tick.Stop()
+	registry := int64(-1)
 	for {
-		for _, step := range []struct {
-			what string
-			do   func(context.Context) error
-		}{
-			{"look at the registry", m.cfg.Refresh}, {"take over", m.takeOver}, {"look for peers", m.count}, {"look for runs", m.leftover},
-		} {
-			if err := step.do(ctx); err != nil && ctx.Err() == nil {
-				m.cfg.Log.Warn("the other cores could not be looked after; trying again", "step", step.what, "error", err)
-				break // the ledger is away, or all of it is slow
-			}
-		}
+		var around orca.Surroundings
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case around = <-m.around:
+		}
+		var err error
+		if around.Registry != registry {
+			if err = m.cfg.Refresh(ctx); err == nil {
+				registry = around.Registry
+			}
+		}
+		if around.Expired && err == nil {
+			err = m.takeOver(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			m.cfg.Log.Warn("the other cores could not be looked after; trying again", "error", err)
 		}
 	}
 }
@@ -150,11 +164,7 @@ func (m *Member) takeOver(ctx context.Context) error {
 	return err
 }
 
-func (m *Member) count(ctx context.Context) error {
-	cores, err := m.cfg.Ledger.Cores(ctx)
-	if err != nil {
-		return err
-	}
+func (m *Member) count(cores []orca.Core) {
 	m.mu.Lock()
 	changed := len(cores) != len(m.peers)
 	m.peers = cores
@@ -163,15 +173,6 @@ func (m *Member) count(ctx context.Context) error {
 		m.cfg.Log.Info("cores that share the ledger", "alive", len(cores))
 		m.cfg.OnPeers(len(cores))
 	}
-	return nil
-}
-
-func (m *Member) leftover(ctx context.Context) error {
-	left, err := m.cfg.Ledger.Leftover(ctx)
-	if err == nil {
-		m.cfg.OnLeftover(left)
-	}
-	return err
 }
 
 // Peers returns the cores that were alive a moment ago, this one among them.

@@ -23,25 +23,20 @@ type ledger struct {
 	fenced      chan struct{}
 }
 
-func (l *ledger) Join(context.Context, orca.Core, time.Duration) error     { return nil }
-func (l *ledger) Leave(context.Context) error                              { return nil }
-func (l *ledger) Fenced() <-chan struct{}                                  { return l.fenced }
-func (l *ledger) TakeOver(context.Context) (int64, []int32, error)         { return 0, nil, nil }
-func (l *ledger) Leftover(context.Context) (left orca.Leftover, err error) { return left, nil }
+func (l *ledger) Join(context.Context, orca.Core, time.Duration) error { return nil }
+func (l *ledger) Leave(context.Context) error                          { return nil }
+func (l *ledger) Fenced() <-chan struct{}                              { return l.fenced }
+func (l *ledger) TakeOver(context.Context) (int64, []int32, error)     { return 0, nil, nil }
 
-func (l *ledger) Cores(context.Context) ([]orca.Core, error) {
-	return make([]orca.Core, l.alive.Load()), nil
-}
-
-func (l *ledger) Renew(_ context.Context, _ orca.CoreLoad, lasts time.Duration) error {
+func (l *ledger) Renew(_ context.Context, _ orca.CoreLoad, lasts time.Duration) (around orca.Surroundings, err error) {
 	switch {
 	case l.taken.Load():
-		return orca.Errorf(orca.Fenced, "taken over")
+		return around, orca.Errorf(orca.Fenced, "taken over")
 	case l.away.Load():
-		return orca.Errorf(orca.Unavailable, "away")
+		return around, orca.Errorf(orca.Unavailable, "away")
 	}
 	l.renewed, l.lasts = append(l.renewed, time.Now()), lasts
-	return nil
+	return orca.Surroundings{Cores: make([]orca.Core, l.alive.Load())}, nil
 }
 
 // runMember runs a member with a lease of 10 s, and returns what it runs on, the numbers of peers that it was told, and how
@@ -63,7 +58,7 @@ func TestALeaseIsRenewedEverySecond(t *testing.T) {
 		l, _, _ := runMember(t)
 		time.Sleep(3*time.Second + time.Millisecond)
 		synctest.Wait()
-		want := []time.Time{begun.Add(time.Second), begun.Add(2 * time.Second), begun.Add(3 * time.Second)}
+		want := []time.Time{begun, begun.Add(time.Second), begun.Add(2 * time.Second), begun.Add(3 * time.Second)}
 		if diff := cmp.Diff(want, l.renewed); diff != "" || l.lasts != 10*time.Second {
 			t.Errorf("renewed for %v (-want +got):\n%s", l.lasts, diff)
 		}

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -26,7 +30,8 @@ const shortLease = time.Second
 
 // cores share one PostgreSQL.
 type cores struct {
-	all []*core
+	all         []*core
+	url, schema string
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -36,7 +41,7 @@ type cores struct {
 func startCores(tb testing.TB, n int, random *rand.Rand, options ...string) *cores {
 	tb.Helper()
 	url, schema := pgtest.Schema(tb)
-	cs := &cores{random: random, away: map[*core]bool{}}
+	cs := &cores{url: url, schema: schema, random: random, away: map[*core]bool{}}
 	for range n {
 		options := append([]string{"--store", url, "--schema", schema, "--lease", shortLease.String(), "--heartbeat", "1s"}, options...)
 		cs.all = append(cs.all, startCore(tb, options...))
@@ -152,34 +157,35 @@ func (cs *cores) agree(tb testing.TB) {
 // lease: algorithms are handed what the rules of lookbacks make of the order in which runs were accepted, nothing that was
 // answered is lost, no algorithm of a run has two outcomes, and all of it finishes. ORCA_HISTORY_FOR and ORCA_HISTORY_SEED
 // are as in TestHistoryDecidesWhatProcessorsAreGiven.
-//
-// It is played when ORCA_TEST_CORES is set: about one in fifteen histories shows a defect that is known, runs that stand still.
-//
-//nolint:tparallel // one after the other, since each of them has three cores
 func TestCoresThatShareALedgerSurviveEachOther(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("ORCA_TEST_CORES") == "" {
-		t.Skip("some runs of cores that share a ledger stand still, see docs/guide/postgres.md; ORCA_TEST_CORES=1 plays such histories")
-	}
-	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("ORCA_HISTORY_FOR"), "20s"))
+	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("ORCA_HISTORY_FOR"), "15s"))
 	if err != nil {
 		t.Fatalf("ORCA_HISTORY_FOR: %v", err)
 	}
 	pgtest.URL(t)
-	seed, alone := rand.Uint64N(1<<40), false
 	if text := os.Getenv("ORCA_HISTORY_SEED"); text != "" {
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
 			t.Fatalf("ORCA_HISTORY_SEED: %v", err)
 		}
-		alone = true
+		playHistory(t, seed, 3)
+		return
 	}
-	inputs, played := int64(0), 0
-	for end := time.Now().Add(lasts); time.Now().Before(end) && !t.Failed() && (!alone || played == 0); seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { inputs += playHistory(t, seed, 3) })
-		played++
+	first, end := rand.Uint64N(1<<40), time.Now().Add(lasts)
+	var played, inputs atomic.Int64
+	var players sync.WaitGroup
+	for range 3 { // histories of faults wait most of the time
+		players.Go(func() {
+			for time.Now().Before(end) && !t.Failed() {
+				seed := first + uint64(played.Add(1)) //nolint:gosec // it is positive
+				t.Run(fmt.Sprint(seed), func(t *testing.T) { inputs.Add(playHistory(t, seed, 3)) })
+			}
+		})
 	}
-	t.Logf("%d histories of three cores, %d inputs compared", played, inputs)
-	if inputs == 0 {
+	players.Wait()
+	t.Logf("%d histories of three cores from seed %d, %d inputs compared", played.Load(), first+1, inputs.Load())
+	if inputs.Load() == 0 {
 		t.Error("no input was compared")
 	}
 }
@@ -199,4 +205,40 @@ func TestAnotherCoreFinishesWhatADeadOneHasBegun(t *testing.T) {
 	cs.all[1].waitIdle()
 	t.Logf("all is finished %v after a core died", time.Since(died).Round(time.Millisecond))
 	checkLedger(t, cs.all[2], s, answered, died)
+}
+
+// state is what the ledger and the logs of the cores say of what is unfinished.
+func (cs *cores) state() string {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, cs.url)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var b strings.Builder
+	for _, query := range []string{
+		`SELECT id, epoch, expires_at - clock_timestamp(), address, active_runs, calls FROM core ORDER BY id`,
+		`SELECT 'pending', * FROM (SELECT position, owner FROM pending ORDER BY position LIMIT 20) p`,
+		`SELECT 'parked', * FROM (SELECT p.position, p.owner, l.algorithms, p.tries FROM parked p JOIN lot l ON l.id = p.lot ORDER BY position LIMIT 20) p`,
+		`SELECT 'expected', x.*, o.kind FROM expected x LEFT JOIN outcome o ON o.position = x.run AND o.algorithm = x.algorithm ORDER BY x.position LIMIT 50`,
+		`SELECT 'outcome', o.position, o.algorithm, o.kind FROM outcome o JOIN run r ON r.position = o.position WHERE r.state = 0 ORDER BY 2, 3 LIMIT 100`,
+		`SELECT 'run', r.position, r."window", r.plan, (SELECT string_agg(algorithm::text, ',') FROM plan_node n WHERE n.plan = r.plan) FROM run r WHERE r.state = 0 ORDER BY 2 LIMIT 100`,
+	} {
+		for table := range strings.SplitSeq("core pending parked lot expected outcome run plan_node", " ") {
+			query = regexp.MustCompile(`(FROM|JOIN) `+table+`\b`).ReplaceAllString(query, "$1 "+cs.schema+"."+table)
+		}
+		rows, err := conn.Query(ctx, query)
+		if err != nil {
+			return b.String() + err.Error()
+		}
+		for rows.Next() {
+			values, err := rows.Values()
+			fmt.Fprintln(&b, values, err)
+		}
+		fmt.Fprintln(&b, "--", rows.Err())
+	}
+	for _, c := range cs.all {
+		fmt.Fprintf(&b, "log of %s:\n%s\n", c.grpc, c.stderr)
+	}
+	return b.String()
 }

@@ -141,7 +141,7 @@ func (p *historyPlan) setStage(t *testing.T, n int, random *rand.Rand) stage {
 	if n > 1 {
 		cs := startCores(t, n, rand.New(rand.NewPCG(random.Uint64(), 0)), options...)
 		faults := rand.New(rand.NewPCG(random.Uint64(), 0))
-		return stage{on: cs.on, agree: func() { cs.agree(t) }, doing: func() string { return "" }, fault: func() {
+		return stage{on: cs.on, agree: func() { cs.agree(t) }, doing: cs.state, fault: func() {
 			if long := shortLease + time.Duration(faults.Int64N(int64(shortLease))); faults.IntN(2) == 0 {
 				cs.stop(t.Context(), long)
 			} else {

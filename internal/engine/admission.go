@@ -22,8 +22,7 @@ import (
 // When the tail has no room it becomes rows. Whenever it is not certain that the tail follows admitted without a gap,
 // rows are loaded; that there are none costs a read and nothing else.
 //
-// Of a ledger that is shared the runs are those of this core. Positions that nobody told of are then those of others, and
-// rows of nobody may be anywhere, also below admitted: loads bring them whenever there is doubt.
+// Of a ledger that is shared none of that holds but what is said of doubt and behind, see shared.go.
 type admission struct {
 	shared bool
 	// admitted: every unfinished run up to it is active.
@@ -33,11 +32,10 @@ type admission struct {
 	tail      []*emit // ascending
 	// newest is the highest position that the loop has heard of.
 	newest orca.Position
-	// doubt: there may be a run above newest, from a commit whose end was not seen, or there may be runs of nobody.
+	// doubt: there may be a run above newest, from a commit whose end was not seen; or, of a ledger that is shared, there may be
+	// runs that nobody works on.
 	doubt bool
-	// missed: the end of a commit was not seen, so that what comes next does not follow newest.
-	missed bool
-	// behind: the last load found more than it had room for.
+	// behind: the last load of a shared ledger found as many as it had room for.
 	behind  bool
 	loading bool
 	// unheard are positions below newest that nobody told of: of runs that may exist, from such commits.
@@ -52,16 +50,13 @@ const maxUnheard = 1024
 
 // skip takes note of positions that nobody told of.
 func (a *admission) skip(first, last orca.Position) {
-	if first <= last && len(a.unheard) < maxUnheard && !a.shared {
+	if first <= last && len(a.unheard) < maxUnheard {
 		a.unheard = append(a.unheard, unheard{first, last})
 	}
 }
 
 // isNews reports whether nobody has told of a run that a load brings, and takes note that now somebody has.
 func (a *admission) isNews(p orca.Position) bool {
-	if a.shared {
-		return false // whoever accepted it has counted it
-	}
 	i := slices.IndexFunc(a.unheard, func(u unheard) bool { return u.first <= p && p <= u.last })
 	if i < 0 {
 		return p > a.newest
@@ -82,34 +77,31 @@ func (a *admission) hear(p orca.Position) bool {
 		return false
 	}
 	a.skip(a.newest+1, p-1)
-	a.newest, a.missed = p, false
+	a.newest = p
 	a.dropTail()
 	return true
 }
 
 func (a *admission) dropTail() { a.tail, a.tailAfter = nil, a.newest }
 
-// follows reports whether everything between newest and p is known: nothing, or runs of others.
-func (a *admission) follows(p orca.Position) bool {
-	return p == a.newest+1 || a.shared && p > a.newest && !a.missed
-}
-
 // caughtUp reports whether no run that can go on is left to the ledger.
 func (e *Engine) caughtUp() bool {
 	a := &e.admission
-	return a.admitted >= a.tailAfter && !a.doubt && !e.lotsLeft()
+	return (a.shared || a.admitted >= a.tailAfter) && !a.doubt && !e.lotsLeft()
 }
 
 // admitNext takes a newly accepted run: from memory when it is its turn, or the tail has room.
 func (e *Engine) admitNext(x *emit) {
+	if e.admission.shared {
+		e.admitShared(x)
+		return
+	}
 	a, p := &e.admission, x.accepted.Position
 	_, state := x.begun()
 	parked := state == orca.RunOpen && x.lot() != nil
 	open := state == orca.RunOpen && !parked
-	gapless := a.follows(p) && (!open || len(e.active)+len(a.tail) < e.cfg.MaxActiveRuns)
+	gapless := p == a.newest+1 && (!open || len(e.active)+len(a.tail) < e.cfg.MaxActiveRuns)
 	switch {
-	case open && x.emission.Unclaimed:
-		a.newest, a.doubt = max(a.newest, p), true
 	case gapless && open:
 		a.newest = p
 		a.tail = append(a.tail, x)
@@ -169,10 +161,11 @@ type load struct {
 // backlog is read in large steps.
 func (e *Engine) admit(ctx context.Context, loads *sync.WaitGroup) {
 	a := &e.admission
-	free := e.cfg.MaxActiveRuns - len(e.active)
-	if a.shared && e.stopping.Load() {
-		return // others may have them
+	if a.shared {
+		e.claim(ctx)
+		return
 	}
+	free := e.cfg.MaxActiveRuns - len(e.active)
 	if a.loading || e.caughtUp() || free < max(1, e.cfg.MaxActiveRuns/4) {
 		return
 	}
@@ -198,9 +191,8 @@ func (e *Engine) loaded(l *load) {
 	if l.rows < l.limit {
 		a.admitted = max(a.admitted, l.newest)
 	} else {
-		a.doubt = a.doubt || l.doubt || a.shared // it has not seen all there is
+		a.doubt = a.doubt || l.doubt // it has not seen all there is
 	}
-	a.behind = a.shared && l.rows >= l.limit
 	for _, r := range l.runs {
 		if e.active[r.position] == nil { // else a lot has it still, and it was loaded before
 			if a.isNews(r.position) {

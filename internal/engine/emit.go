@@ -148,13 +148,16 @@ func (e *Engine) accepted(x *emit) {
 	switch a := &e.admission; {
 	case errors.Is(x.err, orca.OutcomeUnknown):
 		a.doubt = true
+		if a.shared {
+			e.loseTrack("a window may have been accepted or not", x.err)
+		}
 		e.recent.accept(x, true)
-		if l := x.lot(); l != nil {
+		if l := x.lot(); l != nil && !a.shared { // else the next look at the ledger tells
 			e.mayHold(l)
 		}
 	case x.err != nil: // nothing was written
 	case x.accepted.Replayed:
-		if p := x.accepted.Position; a.hear(p) { // whoever was told of it first was not told how it ended
+		if p := x.accepted.Position; !a.shared && a.hear(p) { // whoever was told of it first was not told how it ended
 			a.skip(p, p)
 		}
 	default:

@@ -164,9 +164,9 @@ type Engine struct {
 	looking     looking
 	recent      recent
 	foreign     foreign
-	stray       map[orca.Position]bool // that the last look at a shared ledger found
-	plans       planCache              // for the load that is under way
-	random      func() float64         // in [0, 1)
+	sharing     sharing
+	plans       planCache      // for the load that is under way
+	random      func() float64 // in [0, 1)
 }
 
 // New returns an engine that does nothing until Run.
@@ -219,7 +219,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.admit(ctx, &e.loads)
 			e.walk(ctx, &e.loads)
 			e.startLooks(ctx, &e.loads)
-			e.askForeign(ctx)
+			e.askShared(ctx)
 		}
 	}
 }
@@ -234,6 +234,13 @@ func (e *Engine) begin(ctx context.Context) error {
 	}
 	e.stats.open.Store(backlog.Open)
 	e.admission.begin(backlog.Newest)
+	if e.admission.shared {
+		e.admission.doubt = true
+		for _, l := range backlog.Lots {
+			e.noteLot(l.Lot)
+		}
+		return nil
+	}
 	e.recent.begin(backlog.Newest, backlog.Windows)
 	e.beginLots(backlog.Lots)
 	e.parking.settled = backlog.Settled
@@ -270,7 +277,10 @@ func (e *Engine) endTurn() {
 	e.touched = e.touched[:0]
 	e.makeRoom()
 	e.wakeParked()
-	e.full.Store(e.isFull())
+	if e.admission.shared {
+		e.settleDown()
+		e.full.Store(e.isFull())
+	}
 }
 
 // end takes in what was posted and hands it to the ledger. Nothing new is begun.

@@ -244,7 +244,7 @@ func (e *Engine) stopWaiting(n nodeRef) {
 
 // wake has those look again who waited for an outcome that is durable now.
 func (e *Engine) wake(k outcomeKey) {
-	if e.parking.expecting {
+	if e.parking.expecting && !e.admission.shared { // else whoever settles wakes
 		e.parking.settled = append(e.parking.settled, k)
 	}
 	waits := e.looking.waits[k]

@@ -187,8 +187,15 @@ func (e *Engine) drained(l *load) {
 
 // Parked returns, by processor, what waits for it as rows.
 func (e *Engine) Parked(ctx context.Context) (map[string]orca.ParkedWork, error) {
+	look := func() map[string]orca.ParkedWork { return parkedWork(e.parking.lots) }
+	if e.cfg.Shared != nil {
+		var err error
+		if look, err = e.parkedWorkShared(ctx); err != nil {
+			return nil, err
+		}
+	}
 	answer := make(chan map[string]orca.ParkedWork, 1)
-	if !e.inbox.post(func() { answer <- e.parkedWork() }) {
+	if !e.inbox.post(func() { answer <- look() }) {
 		return nil, orca.Errorf(orca.Unavailable, "the core is stopping")
 	}
 	select {
@@ -201,9 +208,9 @@ func (e *Engine) Parked(ctx context.Context) (map[string]orca.ParkedWork, error)
 	}
 }
 
-func (e *Engine) parkedWork() map[string]orca.ParkedWork {
+func parkedWork(lots map[orca.LotHash]*lot) map[string]orca.ParkedWork {
 	work := map[string]orca.ParkedWork{}
-	for _, l := range e.parking.lots {
+	for _, l := range lots {
 		if l.open {
 			continue // these only wait for places
 		}

@@ -96,11 +96,19 @@ func (e *Engine) park(r *run) {
 		e.resume(r) // an instance has taken some of it at this moment
 		return
 	}
-	r.parking = true
+	r.parking, r.expected = true, expects
 	e.parking.asked++
 	e.parking.expecting = e.parking.expecting || len(expects) > 0
-	e.cfg.Ledger.Park(orca.Parking{Position: r.position, Lot: l, Expects: expects, Tries: r.tries()}, func(parked bool, err error) {
-		e.inbox.post(func() { e.parkingEnded(r, l, parked, err) })
+	e.askToPark(r, l, expects)
+}
+
+func (e *Engine) askToPark(r *run, in *orca.Lot, expects []outcomeKey) {
+	ended := e.parkingEnded
+	if e.admission.shared {
+		ended = e.parkedShared
+	}
+	e.cfg.Ledger.Park(orca.Parking{Position: r.position, Lot: in, Expects: expects, Tries: r.tries()}, func(parked bool, err error) {
+		e.inbox.post(func() { ended(r, in, parked, err) })
 	})
 }
 

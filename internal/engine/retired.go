@@ -77,7 +77,7 @@ func (e *Engine) skipRetired() {
 // takeRetired skips the nodes of a run whose algorithms are overdue.
 func (e *Engine) takeRetired(r *run) {
 	overdue := e.retirement.overdue
-	if len(overdue) == 0 {
+	if len(overdue) == 0 || e.isParking(r) {
 		return
 	}
 	e.takeNodes(r, func(id orca.AlgorithmID) bool { return overdue[id] }, orca.Skipped, func(id orca.AlgorithmID) string {

@@ -28,7 +28,9 @@ type run struct {
 
 	// parking: the ledger has been asked to make it a row again. suspected: it is in parking.suspects.
 	parking, suspected bool
-	lot                orca.LotHash // that its row is in, if any
+	expected           []outcomeKey  // that it waits for in the ledger then
+	passedBy           []*withdrawal // that wait for the end of that
+	lot                orca.LotHash  // that its row is in, if any
 
 	// row: it is not active, and in memory only until what is taken out of it is durable.
 	row         bool

@@ -159,12 +159,14 @@ func (e *Engine) release(r *run, i int) {
 }
 
 func (e *Engine) finish(r *run) {
-	if !r.row || r.position > e.admission.newest || !e.admission.isNews(r.position) { // else it was never counted
+	if e.admission.shared || !r.row || r.position > e.admission.newest || !e.admission.isNews(r.position) { // else it was never counted
 		e.stats.open.Add(-1)
 	}
 	switch {
 	case r.row:
 		e.leaves(r.lot)
+	case e.admission.shared:
+		e.leave(r)
 	case e.admission.loading:
 		e.parking.late = append(e.parking.late, func() { e.leave(r) })
 	default:

@@ -22,9 +22,12 @@ type withdrawal struct {
 	kind        orca.OutcomeKind
 	reason      string
 	takes       func(orca.AlgorithmID) bool
+	processor   string // of all that takes names; "" when it names any
 
 	// walked: every row up to it was looked at.
 	walked orca.Position
+	// again is the lowest run, if any, that was not looked at because it was being parked and is a row now.
+	again orca.Position
 	// unsettled runs have outcomes of it that are not durable.
 	unsettled int
 	// runs had nodes of it. To be read once done is closed, which is when all of it is durable.
@@ -61,9 +64,13 @@ func (e *Engine) Cancel(ctx context.Context, id orca.WindowID) (revision int, er
 // ForgetProcessor settles the open nodes of a processor as skipped in every run accepted so far, and what depends on
 // them. It returns how many runs had such nodes, when all of it is durable. What ctx cuts off goes on in this core.
 func (e *Engine) ForgetProcessor(ctx context.Context, name string) (runs int64, err error) {
+	last, err := e.newest(ctx)
+	if err != nil {
+		return 0, err
+	}
 	return e.withdrawAndWait(ctx, &withdrawal{
-		first: 1, kind: orca.Skipped, reason: fmt.Sprintf("processor %q was forgotten", name),
-		takes: func(id orca.AlgorithmID) bool { return id.Processor == name },
+		first: 1, last: last, kind: orca.Skipped, reason: fmt.Sprintf("processor %q was forgotten", name),
+		takes: func(id orca.AlgorithmID) bool { return id.Processor == name }, processor: name,
 	})
 }
 
@@ -104,6 +111,11 @@ func (e *Engine) take(w *withdrawal, r *run) bool {
 	if r.position < w.first || r.position > w.last {
 		return false
 	}
+	if e.isParking(r) {
+		r.passedBy = append(r.passedBy, w)
+		w.unsettled++
+		return false
+	}
 	nodes := e.takeNodes(r, w.takes, w.kind, func(orca.AlgorithmID) string { return w.reason })
 	if len(nodes) == 0 {
 		return false
@@ -113,6 +125,10 @@ func (e *Engine) take(w *withdrawal, r *run) bool {
 	w.unsettled++
 	return true
 }
+
+// isParking reports whether a run may be anybody's already: of a ledger that is shared nothing is decided about one that is being
+// parked.
+func (e *Engine) isParking(r *run) bool { return e.admission.shared && r.parking }
 
 // takeNodes settles the open nodes that takes names, and then what can no longer run without them, so that a node that
 // is taken itself says so.
@@ -174,7 +190,7 @@ func (e *Engine) walk(ctx context.Context, loads *sync.WaitGroup) {
 	})
 	a := &e.admission
 	next := slices.IndexFunc(e.withdrawals, func(w *withdrawal) bool { return !e.allActive(w) })
-	if a.loading || next < 0 {
+	if a.loading || next < 0 || !e.sharing.settledDown() {
 		return
 	}
 	w := e.withdrawals[next]
@@ -183,6 +199,10 @@ func (e *Engine) walk(ctx context.Context, loads *sync.WaitGroup) {
 	after := max(w.first-1, e.reached(w))
 	l := &load{newest: a.newest, limit: int(min(pageSize, w.last-after))}
 	l.read = func(ctx context.Context) ([]orca.OpenRun, error) { return e.cfg.Ledger.OpenRuns(ctx, after, l.limit) }
+	if a.shared {
+		e.walkShared(ctx, w, l, after)
+		return
+	}
 	loads.Go(func() {
 		if e.load(ctx, l) {
 			e.inbox.post(func() { e.looked(w, l) })
@@ -195,6 +215,9 @@ func (e *Engine) allActive(w *withdrawal) bool { return e.reached(w) >= w.last }
 
 // reached is the position up to which no row is left to be looked at.
 func (e *Engine) reached(w *withdrawal) orca.Position {
+	if w.again > 0 {
+		return min(w.walked, w.again-1)
+	}
 	if len(e.parking.lots) > 0 || e.admission.shared {
 		return w.walked
 	}
@@ -207,15 +230,19 @@ func (e *Engine) looked(w *withdrawal, l *load) {
 	if l.rows < l.limit || l.last > w.last {
 		w.walked = w.last
 	}
-	e.page = 1                                                  // itself
-	e.admission.doubt = e.admission.doubt || e.admission.shared // a load gives back what the page claimed
+	e.page = 1 // itself
 	for _, r := range l.runs {
-		if e.active[r.position] != nil {
+		if before := e.active[r.position]; before != nil && e.admission.shared {
+			e.parkedAway(before) // and it has not heard of it yet
+		} else if before != nil {
 			continue // it was taken at once, or as it started
 		}
 		r.row = true
 		if e.take(w, r) {
 			e.page++
+		}
+		if e.admission.shared {
+			e.sharing.back = append(e.sharing.back, r.position) // if it has not ended then
 		}
 	}
 	e.pageSettled()

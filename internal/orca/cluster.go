@@ -19,16 +19,21 @@ type CoreLoad struct {
 	ActiveRuns, Calls int64
 }
 
+// Surroundings are what a core learns with each renewal of its lease.
+type Surroundings struct {
+	// Registry is the version of the registry.
+	Registry int64
+	// Cores share the ledger, the oldest first, this one among them.
+	Cores []Core
+	// Expired: leases have run out, or what cores have left is not given to others yet.
+	Expired bool
+	Leftover
+}
+
 // Leftover is what of a shared ledger no core works on.
 type Leftover struct {
-	// Runs that are not parked: there are some.
-	Runs bool
+	// Free: there are runs of nobody that are not parked.
+	Free bool
 	// Lots with runs that are parked.
 	Lots []*Lot
-	// Expected: parked runs wait for outcomes of others. Settled are some of these that are there: whoever settled them did
-	// not see yet that somebody waits.
-	Expected bool
-	Settled  []OutcomeKey
-	// Pending and Parked are the lowest runs of this core, in memory or not.
-	Pending, Parked []Position
 }

@@ -127,14 +127,14 @@ func typeFilter(name, version string) (func(orca.WindowTypeID) bool, error) {
 }
 
 func (s *consoleService) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*pb.GetStatusResponse, error) {
+	parked, err := s.cfg.Engine.Parked(ctx) // which counts anew where several cores share the ledger
+	if err != nil {
+		return nil, err
+	}
 	stats := s.cfg.Engine.Stats()
 	out := &pb.GetStatusResponse{
 		Version: s.cfg.Version, StartedAt: timestamppb.New(s.cfg.StartedAt), Store: s.cfg.Store,
 		Pending: max(0, stats.Open-stats.Active-stats.Parked), Active: stats.Active, Parked: stats.Parked,
-	}
-	parked, err := s.cfg.Engine.Parked(ctx)
-	if err != nil {
-		return nil, err
 	}
 	if err := s.cfg.Ready(); err != nil {
 		out.NotReady = err.Error()

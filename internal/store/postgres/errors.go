@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/orca-telemetry/orca/internal/orca"
@@ -98,3 +99,6 @@ func isKind(err error) bool {
 	var kind orca.Kind
 	return errors.As(err, &kind)
 }
+
+// isNoRow reports whether a query that returns one row found none.
+func isNoRow(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

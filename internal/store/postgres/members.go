@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -11,9 +12,9 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// member is the store's core among those that share the ledger. Its row in table core is its lease. The epoch is raised by
-// whoever takes over its runs, and from then on nothing that the core sends is written: every transaction of a member
-// begins with a look at its row, which it locks so that the epoch cannot be raised before the commit. That a lease has run
+// member is the store's core among those that share the ledger. Its row in table core is its lease. The epoch is 0 once
+// somebody has taken over its runs, and from then on nothing that the core sends is written: every transaction of a member
+// begins with a look at its row, which it locks so that the epoch cannot change before the commit. That a lease has run
 // out by the clock allows others to take over and says nothing else.
 type member struct {
 	id    int32
@@ -23,11 +24,6 @@ type member struct {
 const (
 	// lease locks the row of core $1 against a take-over, and not against its renewal.
 	lease = `SELECT 1 FROM {core} WHERE id = $1 AND epoch = $2 FOR KEY SHARE`
-	// fence fails when core $1 has been taken over. It divides by zero then: the rest of a transaction that is sent as one has
-	// to fail at the server.
-	fence = `SELECT 1 / count(*) FROM (` + lease + `) AS lease`
-	// divisionByZero is what a fence fails with, and nothing else does.
-	divisionByZero = "22012"
 
 	// memberTimeout bounds what is asked for the lease, on one of memberConns connections.
 	memberTimeout = 5 * time.Second
@@ -47,25 +43,92 @@ func (s *Store) Join(ctx context.Context, c orca.Core, lasts time.Duration) erro
 			VALUES ($1, clock_timestamp() + $2::bigint * interval '1 microsecond', $3, $4) RETURNING id`),
 			m.epoch, lasts.Microseconds(), stored(c.Version), stored(c.Address)).Scan(&m.id)
 	})
-	if err == nil {
-		s.member.Store(&m)
+	if err != nil {
+		return err
 	}
-	return err
+	s.member.Store(&m)
+	return s.asMember(ctx, "free who waits", s.freeSettled) // all cores may have died together
 }
 
-// Renew makes the lease last from now on, and tells others the core's load. After a take-over it is refused with
-// orca.Fenced.
-func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) error {
+// renew makes the lease of core $1 last $2 microseconds, and tells what the core has to know, in one statement. Lots with runs
+// are found by one look at the index for each.
+const renew = `WITH RECURSIVE renewed AS (
+		UPDATE {core} SET expires_at = clock_timestamp() + $2::bigint * interval '1 microsecond', active_runs = $3, calls = $4
+		WHERE id = $1 AND epoch > 0 RETURNING id),
+	parked_in(lot) AS (
+		(SELECT lot FROM {parked} ORDER BY lot LIMIT 1)
+		UNION ALL
+		SELECT (SELECT p.lot FROM {parked} p WHERE p.lot > parked_in.lot ORDER BY p.lot LIMIT 1) FROM parked_in WHERE parked_in.lot IS NOT NULL)
+	SELECT (SELECT count(*) FROM renewed), (SELECT registry_version FROM {ledger}),
+		EXISTS (SELECT 1 FROM {core} WHERE expires_at < clock_timestamp() AND id <> $1),
+		EXISTS (SELECT 1 FROM {pending} WHERE owner IS NULL),
+		ARRAY(SELECT l.algorithms FROM parked_in JOIN {lot} l ON l.id = parked_in.lot LIMIT $5),
+		(SELECT json_agg(json_build_array(id, address, version, extract(epoch FROM started_at), active_runs, calls,
+			extract(epoch FROM expires_at - clock_timestamp())) ORDER BY id) FROM {core} WHERE epoch > 0)`
+
+// Renew makes the lease last from now on, tells others the core's load, and returns what goes on around it. After a take-over
+// it is refused with orca.Fenced.
+func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) (around orca.Surroundings, err error) {
 	m := s.member.Load()
-	return s.asMember(ctx, "renew the lease", func(ctx context.Context) error {
-		tag, err := s.members.Exec(ctx, s.names.in(`UPDATE {core} SET expires_at = clock_timestamp() + $3::bigint * interval '1 microsecond',
-			active_runs = $4, calls = $5 WHERE id = $1 AND epoch = $2`), m.id, m.epoch, lasts.Microseconds(), load.ActiveRuns, load.Calls)
-		if err == nil && tag.RowsAffected() == 0 {
+	err = s.asMember(ctx, "renew the lease", func(ctx context.Context) error {
+		var renewed int
+		var lots []string
+		var cores []byte
+		err := s.members.QueryRow(ctx, s.names.in(renew), m.id, lasts.Microseconds(), load.ActiveRuns, load.Calls, maxLots).
+			Scan(&renewed, &around.Registry, &around.Expired, &around.Free, &lots, &cores)
+		if err != nil {
+			return err
+		}
+		if renewed == 0 {
 			s.lost()
 			return errFenced()
 		}
+		around.Expired = around.Expired || s.unfreed.Load()
+		for _, content := range lots {
+			l, err := orca.ParseLot(content)
+			if err != nil {
+				return err
+			}
+			around.Lots = append(around.Lots, l)
+		}
+		around.Cores, err = coresOf(cores)
 		return err
 	})
+	return around, err
+}
+
+// coresOf reads what renew tells of the cores. A core sees itself as it was before.
+func coresOf(text []byte) (cores []orca.Core, err error) {
+	var rows [][]any
+	if err := json.Unmarshal(text, &rows); err != nil {
+		return nil, fmt.Errorf("read the cores: %w", err)
+	}
+	seconds := func(v any) time.Duration { return time.Duration(v.(float64) * float64(time.Second)) }
+	for _, r := range rows {
+		cores = append(cores, orca.Core{
+			ID: int32(r[0].(float64)), Address: restored(r[1].(string)), Version: restored(r[2].(string)),
+			StartedAt: time.Unix(0, int64(seconds(r[3]))), Left: seconds(r[6]),
+			CoreLoad: orca.CoreLoad{ActiveRuns: int64(r[4].(float64)), Calls: int64(r[5].(float64))},
+		})
+	}
+	return cores, nil
+}
+
+// maxLots bounds the lots that are told at once.
+const maxLots = 1024
+
+// notLeased says why a claim found no lease: the core was taken over, or its epoch has just been raised by itself.
+func (s *Store) notLeased(ctx context.Context) error {
+	var taken bool
+	err := s.members.QueryRow(ctx, s.names.in(`SELECT NOT EXISTS (SELECT 1 FROM {core} WHERE id = $1 AND epoch > 0)`), s.self()).Scan(&taken)
+	switch {
+	case err != nil:
+		return err
+	case taken:
+		s.lost()
+		return errFenced()
+	}
+	return orca.Errorf(orca.Unavailable, "the core made sure what it owns at that moment; try again")
 }
 
 // Fenced is closed when another core has taken over.
@@ -76,17 +139,30 @@ func (s *Store) lost() { s.fencing.Do(func() { close(s.fenced) }) }
 // Leave gives back what the core works on, and its lease. Nothing is written afterwards.
 func (s *Store) Leave(ctx context.Context) error {
 	m := s.member.Load()
-	if m == nil {
-		return nil
+	if m == nil || s.unfreed.Load() {
+		return nil // who takes over frees who waits
 	}
 	return s.asMember(ctx, "give back the lease", func(ctx context.Context) error {
-		_, err := s.members.Exec(ctx, s.names.in(`UPDATE {core} SET epoch = epoch + 1, expires_at = '-infinity' WHERE id = $1 AND epoch = $2`), m.id, m.epoch)
+		_, err := s.members.Exec(ctx, s.names.in(`UPDATE {core} SET epoch = 0, expires_at = '-infinity' WHERE id = $1`), m.id)
 		if err != nil {
 			return err
 		}
 		_, err = s.release(ctx, m.id)
 		return err
 	})
+}
+
+// freeSettled frees runs that wait for outcomes which are settled: of those, whoever settled them had more to do than one
+// transaction does.
+func (s *Store) freeSettled(ctx context.Context) error {
+	s.unfreed.Store(false)
+	settled, err := s.settledExpected(ctx, s.members)
+	if err != nil {
+		s.unfreed.Store(true)
+		return err
+	}
+	s.freeAll(settled)
+	return nil
 }
 
 // TakeOver makes the runs of cores whose leases have run out nobody's, and returns how many runs of which cores that were.
@@ -101,7 +177,7 @@ func (s *Store) TakeOver(ctx context.Context) (runs int64, cores []int32, err er
 				return err
 			}
 		}
-		return nil
+		return s.freeSettled(ctx)
 	})
 	return runs, cores, err
 }
@@ -117,7 +193,7 @@ func (s *Store) expired(ctx context.Context) (cores []int32, err error) {
 		if cores, err = pgx.CollectRows(rows, pgx.RowTo[int32]); err != nil || len(cores) == 0 {
 			return err
 		}
-		_, err = tx.Exec(ctx, s.names.in(`UPDATE {core} SET epoch = epoch + 1 WHERE id = ANY($1::int[])`), cores)
+		_, err = tx.Exec(ctx, s.names.in(`UPDATE {core} SET epoch = 0 WHERE id = ANY($1::int[])`), cores)
 		return err
 	})
 	return cores, err
@@ -137,99 +213,19 @@ const releaseAtOnce = 5000
 // release makes the runs of a core nobody's whose epoch was raised, and deletes the core when there are none left. Two may
 // do so at once.
 func (s *Store) release(ctx context.Context, id int32) (runs int64, err error) {
-	for _, table := range []string{"{pending}", "{parked}"} {
-		for {
-			tag, err := s.members.Exec(ctx, s.names.in(`UPDATE `+table+` SET owner = NULL WHERE position IN (
-				SELECT position FROM `+table+` WHERE owner = $1 ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED)`), id, releaseAtOnce)
-			if err != nil {
-				return runs, err
-			}
-			if runs += tag.RowsAffected(); tag.RowsAffected() == 0 {
-				break
-			}
+	for {
+		tag, err := s.members.Exec(ctx, s.names.in(`UPDATE {pending} SET owner = NULL WHERE position IN (
+			SELECT position FROM {pending} WHERE owner = $1 ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED)`), id, releaseAtOnce)
+		if err != nil {
+			return runs, err
+		}
+		if runs += tag.RowsAffected(); tag.RowsAffected() == 0 {
+			break
 		}
 	}
 	_, err = s.members.Exec(ctx, s.names.in(`DELETE FROM {core} WHERE id = $1
-		AND NOT EXISTS (SELECT 1 FROM {pending} WHERE owner = $1) AND NOT EXISTS (SELECT 1 FROM {parked} WHERE owner = $1)`), id)
+		AND NOT EXISTS (SELECT 1 FROM {pending} WHERE owner = $1)`), id)
 	return runs, err
-}
-
-// Cores returns those that share the ledger, the oldest first.
-func (s *Store) Cores(ctx context.Context) (cores []orca.Core, err error) {
-	err = s.asMember(ctx, "list the cores", func(ctx context.Context) error {
-		var c orca.Core
-		var left float64
-		return each(ctx, s.members, s.names.in(`SELECT id, address, version, started_at, active_runs, calls,
-			extract(epoch FROM expires_at - clock_timestamp())::float8 FROM {core} WHERE expires_at > '-infinity' ORDER BY id`), nil,
-			[]any{&c.ID, into{&c.Address}, into{&c.Version}, &c.StartedAt, &c.ActiveRuns, &c.Calls, &left}, func() error {
-				c.Left = time.Duration(left * float64(time.Second))
-				cores = append(cores, c)
-				return nil
-			})
-	})
-	return cores, err
-}
-
-// freeLots finds the lots with rows of nobody by one look at the index for each.
-const freeLots = `WITH RECURSIVE free(lot) AS (
-		(SELECT lot FROM {parked} WHERE owner IS NULL ORDER BY lot LIMIT 1)
-		UNION ALL
-		SELECT (SELECT p.lot FROM {parked} p WHERE p.owner IS NULL AND p.lot > free.lot ORDER BY p.lot LIMIT 1) FROM free WHERE free.lot IS NOT NULL)
-	SELECT l.algorithms FROM free JOIN {lot} l ON l.id = free.lot LIMIT $1`
-
-// own returns the lowest runs of this core in a table.
-func (s *Store) own(ctx context.Context, table string) ([]orca.Position, error) {
-	rows, err := s.members.Query(ctx, s.names.in(`SELECT position FROM `+table+` WHERE owner = $1 ORDER BY position LIMIT $2`), s.self(), maxOwn)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[orca.Position])
-}
-
-// maxOwn bounds the runs of a core that are looked at.
-const maxOwn = 10_000
-
-// GiveBack makes runs nobody's that are this core's and that its engine does not have, with the next claim.
-func (s *Store) GiveBack(stray []orca.Position) {
-	s.claiming.Lock()
-	defer s.claiming.Unlock()
-	for _, p := range stray {
-		s.claims.loose = append(s.claims.loose, int64(p))
-	}
-}
-
-// maxFreeLots bounds the lots that are told at once.
-const maxFreeLots = 1024
-
-// Leftover returns what no core works on, and what this one should.
-func (s *Store) Leftover(ctx context.Context) (left orca.Leftover, err error) {
-	err = s.asMember(ctx, "look for runs of nobody", func(ctx context.Context) error {
-		left = orca.Leftover{}
-		parked := false
-		if err := s.members.QueryRow(ctx, s.names.in(`SELECT EXISTS (SELECT 1 FROM {pending} WHERE owner IS NULL),
-			EXISTS (SELECT 1 FROM {parked} WHERE owner IS NULL), EXISTS (SELECT 1 FROM {expected})`)).
-			Scan(&left.Runs, &parked, &left.Expected); err != nil {
-			return err
-		}
-		if left.Expected {
-			if left.Settled, err = s.settledExpected(ctx, s.members); err != nil {
-				return err
-			}
-		}
-		if left.Pending, err = s.own(ctx, "{pending}"); err != nil {
-			return err
-		}
-		if left.Parked, err = s.own(ctx, "{parked}"); err != nil || !parked {
-			return err
-		}
-		var content string
-		return each(ctx, s.members, s.names.in(freeLots), []any{maxFreeLots}, []any{&content}, func() error {
-			lot, err := orca.ParseLot(content)
-			left.Lots = append(left.Lots, lot)
-			return err
-		})
-	})
-	return left, err
 }
 
 // Settled returns which of some outcomes are there.

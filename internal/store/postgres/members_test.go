@@ -79,10 +79,14 @@ func (s *sharer) settle(p orca.Position) error {
 	return <-done
 }
 
-// next loads runs, above a position as far as they are the core's already.
-func (s *sharer) next(after orca.Position, limit int) (positions []orca.Position) {
+// next claims runs.
+func (s *sharer) next(limit int, lots ...*orca.Lot) (positions []orca.Position) {
 	s.tb.Helper()
-	runs, err := s.NextRuns(s.tb.Context(), []orca.OpenSource{{After: after}}, limit)
+	sources := []orca.OpenSource{{}}
+	for _, l := range lots {
+		sources = append(sources, orca.OpenSource{Lot: l})
+	}
+	runs, err := s.NextRuns(s.tb.Context(), sources, limit)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -110,7 +114,7 @@ func TestAFencedCoreWritesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	positionsEqual(t, "of a core that lives", other.next(0, 10))
+	positionsEqual(t, "of a core that lives", other.next(10))
 	runs, cores, err := other.TakeOver(t.Context())
 	if err != nil || runs != 1 || !slices.Equal(cores, []int32{slow.self()}) {
 		t.Fatalf("took over %d runs of %v (%v), want 1 of core %d", runs, cores, err, slow.self())
@@ -118,9 +122,10 @@ func TestAFencedCoreWritesNothing(t *testing.T) {
 	for what, err := range map[string]error{
 		"accept": func() error { _, err := slow.accept(false); return err }(),
 		"settle": slow.settle(p),
-		"renew":  slow.Renew(t.Context(), orca.CoreLoad{}, time.Hour),
+		"renew":  func() error { _, err := slow.Renew(t.Context(), orca.CoreLoad{}, time.Hour); return err }(),
 		"claim":  func() error { _, err := slow.NextRuns(t.Context(), []orca.OpenSource{{}}, 10); return err }(),
-		"page":   func() error { _, err := slow.OpenRuns(t.Context(), 0, 10); return err }(),
+		"page":   func() error { _, err := slow.Unowned(t.Context(), 1, p, "", 10); return err }(),
+		"owned":  func() error { _, err := slow.owned(); return err }(),
 	} {
 		if !errors.Is(err, orca.Fenced) {
 			t.Errorf("%s: %v, want %v", what, err, orca.Fenced)
@@ -131,7 +136,7 @@ func TestAFencedCoreWritesNothing(t *testing.T) {
 	default:
 		t.Error("the core does not hear that it is fenced")
 	}
-	positionsEqual(t, "taken over", other.next(p, 10), p) // though it is not above p
+	positionsEqual(t, "taken over", other.next(10), p)
 	b, err := other.Backlog(t.Context())
 	if err != nil || b.Open != 1 || b.Newest != p {
 		t.Errorf("%d runs are open, the newest at %d (%v); want 1 at %d", b.Open, b.Newest, err, p)
@@ -143,14 +148,14 @@ func TestALeaseThatIsRenewedIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	url, schema := pgtest.Schema(t)
 	slow, other := share(t, url, schema, time.Microsecond), share(t, url, schema, time.Hour)
-	if err := slow.Renew(t.Context(), orca.CoreLoad{ActiveRuns: 3, Calls: 2}, time.Hour); err != nil {
+	if _, err := slow.Renew(t.Context(), orca.CoreLoad{ActiveRuns: 3, Calls: 2}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if _, cores, err := other.TakeOver(t.Context()); err != nil || len(cores) > 0 {
 		t.Errorf("took over from %v (%v)", cores, err)
 	}
-	cores, err := other.Cores(t.Context())
-	if err != nil || len(cores) != 2 || cores[0].Left < time.Minute || cores[0].CoreLoad != (orca.CoreLoad{ActiveRuns: 3, Calls: 2}) {
+	around, err := other.Renew(t.Context(), orca.CoreLoad{}, time.Hour)
+	if cores := around.Cores; err != nil || len(cores) != 2 || cores[0].Left < time.Minute || cores[0].CoreLoad != (orca.CoreLoad{ActiveRuns: 3, Calls: 2}) {
 		t.Errorf("the cores are %+v (%v)", cores, err)
 	}
 }
@@ -168,21 +173,30 @@ func TestWhoLeavesGivesItsRunsBack(t *testing.T) {
 	if err := one.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	left, err := other.Leftover(t.Context())
-	if diff := cmp.Diff(orca.Leftover{Runs: true}, left, cmpopts.EquateEmpty()); diff != "" || err != nil {
-		t.Errorf("leftover (%v, -want +got):\n%s", err, diff)
+	around, err := other.Renew(t.Context(), orca.CoreLoad{}, time.Hour)
+	if diff := cmp.Diff(orca.Leftover{Free: true}, around.Leftover, cmpopts.EquateEmpty()); diff != "" || err != nil || len(around.Cores) != 1 {
+		t.Errorf("leftover (%v, -want +got):\n%s\nthe cores are %v, want the other one", err, diff, around.Cores)
 	}
-	positionsEqual(t, "given back", other.next(0, 10), p)
-	if cores, err := other.Cores(t.Context()); err != nil || len(cores) != 1 {
-		t.Errorf("the cores are %+v (%v), want the other one", cores, err)
-	}
+	positionsEqual(t, "given back", other.next(10), p)
 	if _, err := one.accept(false); !errors.Is(err, orca.Fenced) {
 		t.Errorf("a core that has left accepts a window: %v", err)
 	}
 }
 
-// TestAPageIsGivenBack with the next load, so that no run stays with a core that does not have it in memory.
-func TestAPageIsGivenBack(t *testing.T) {
+// owned asks which runs the core owns.
+func (s *sharer) owned() ([]orca.Position, error) {
+	type answer struct {
+		runs []orca.Position
+		error
+	}
+	done := make(chan answer, 1)
+	s.Owned(func(runs []orca.Position, err error) { done <- answer{runs, err} })
+	a := <-done
+	return a.runs, a.error
+}
+
+// TestOwnedRunsAreGivenBack: those that a page of a withdrawal claimed, which no other core gets meanwhile.
+func TestOwnedRunsAreGivenBack(t *testing.T) {
 	t.Parallel()
 	url, schema := pgtest.Schema(t)
 	one, other := share(t, url, schema, time.Hour), share(t, url, schema, time.Hour)
@@ -191,13 +205,22 @@ func TestAPageIsGivenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := one.OpenRuns(t.Context(), 0, 10)
+	page, err := one.Unowned(t.Context(), p, p, "", 10)
 	if err != nil || len(page) != 1 || page[0].Position != p {
 		t.Fatalf("the page is %v (%v), want run %d", page, err, p)
 	}
-	positionsEqual(t, "while it is in a page", other.next(0, 10))
-	positionsEqual(t, "the next load", one.next(p, 0))
-	positionsEqual(t, "after the page", other.next(0, 10), p)
+	positionsEqual(t, "while it is in a page", other.next(10))
+	owned, err := one.owned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	positionsEqual(t, "owned", owned, p)
+	given := make(chan error, 1)
+	one.GiveBack(owned, func(err error) { given <- err })
+	if err := <-given; err != nil {
+		t.Fatal(err)
+	}
+	positionsEqual(t, "after the page", other.next(10), p)
 }
 
 // TestNoRunIsClaimedTwice: whatever cores accept, load, finish and take over at the same time, each open run is with one
@@ -209,7 +232,6 @@ func TestNoRunIsClaimedTwice(t *testing.T) {
 	cores[0].announce()
 	rapid.Check(t, func(t *rapid.T) {
 		held := make([]map[orca.Position]bool, len(cores))
-		admitted := make([]orca.Position, len(cores))
 		var accepted sync.Map
 		var all sync.WaitGroup
 		for i, c := range cores {
@@ -219,15 +241,17 @@ func TestNoRunIsClaimedTwice(t *testing.T) {
 				for _, step := range steps {
 					switch {
 					case step < 2:
-						if p, err := c.accept(step == 0); err != nil {
+						p, err := c.accept(step == 0)
+						if err != nil {
 							c.tb.Error(err)
-						} else {
-							accepted.Store(p, true)
+						}
+						accepted.Store(p, true)
+						if step == 1 {
+							held[i][p] = true
 						}
 					default:
-						for _, p := range c.next(admitted[i], step) {
+						for _, p := range c.next(step) {
 							held[i][p] = true
-							admitted[i] = max(admitted[i], p)
 						}
 					}
 				}
@@ -235,7 +259,7 @@ func TestNoRunIsClaimedTwice(t *testing.T) {
 		}
 		all.Wait()
 		for i, c := range cores {
-			for _, p := range c.next(admitted[i], 1000) {
+			for _, p := range c.next(1000) {
 				held[i][p] = true
 			}
 		}

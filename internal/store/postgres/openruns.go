@@ -24,7 +24,7 @@ const (
 				AND p.position > source.after ORDER BY p.position LIMIT $3)) n`
 
 	// selectOpen gives the runs at the positions $1, ascending.
-	selectOpen = `SELECT ` + selectRun + `, ` + selectWindow + `, coalesce(pending.metadata, parked.metadata), lot.hash, parked.tries, w.filters
+	selectOpen = `SELECT ` + selectRun + `, ` + selectWindow + `, coalesce(pending.metadata, parked.metadata), lot.hash, coalesce(pending.tries, parked.tries), w.filters
 		FROM unnest($1::bigint[]) AS asked(position)
 		JOIN {run} r ON r.position = asked.position
 		JOIN {plan} p ON p.id = r.plan
@@ -36,29 +36,31 @@ const (
 )
 
 // OpenRuns returns unfinished runs with positions above after, parked ones too, the lowest first, with their outcomes
-// so far, which are sorted by algorithm and lack the results. Of a ledger that is shared it returns this core's and those
-// of nobody, which no other core gets before the next OpenRuns or NextRuns.
+// so far, which are sorted by algorithm and lack the results.
 func (s *Store) OpenRuns(ctx context.Context, after orca.Position, limit int) ([]orca.OpenRun, error) {
-	if m := s.member.Load(); m != nil {
-		return s.claimPage(ctx, m, after, limit)
-	}
 	return s.openRuns(ctx, limit, func(tx pgx.Tx) (pgx.Rows, error) {
 		return tx.Query(ctx, s.names.in(allOpen), int64(after), max(0, limit))
 	})
 }
 
-// NextRuns returns the lowest unfinished runs of all the sources, like OpenRuns. Of a ledger that is shared it returns those
-// of nobody, whatever their positions, which are this core's from then on, and this core's above the sources' positions.
+// NextRuns returns the lowest unfinished runs of all the sources, like OpenRuns. Of a ledger that is shared it claims those
+// that no core works on, whatever their positions: they are this core's from then on.
 func (s *Store) NextRuns(ctx context.Context, sources []orca.OpenSource, limit int) ([]orca.OpenRun, error) {
+	if m := s.member.Load(); m != nil {
+		var hashes [][]byte
+		for _, from := range sources {
+			if from.Lot != nil {
+				hashes = append(hashes, from.Lot.Hash[:])
+			}
+		}
+		return s.claimNext(ctx, m, hashes, limit)
+	}
 	hashes, after := make([][]byte, len(sources)), make([]int64, len(sources))
 	for i, from := range sources {
 		hashes[i], after[i] = []byte{}, int64(from.After)
 		if from.Lot != nil {
 			hashes[i] = from.Lot.Hash[:]
 		}
-	}
-	if m := s.member.Load(); m != nil {
-		return s.claimNext(ctx, m, hashes, after, limit)
 	}
 	return s.openRuns(ctx, limit, func(tx pgx.Tx) (pgx.Rows, error) {
 		return tx.Query(ctx, s.names.in(nextOpen), hashes, after, max(0, limit))
@@ -153,15 +155,28 @@ func (s *Store) openOutcomes(ctx context.Context, tx pgx.Tx, positions []int64, 
 	return rows.Err()
 }
 
+// Unfinished counts the unfinished runs, without what only one core can make use of.
+func (s *Store) Unfinished(ctx context.Context) (b orca.Backlog, err error) {
+	err = s.snapshot(ctx, "count unfinished runs", func(ctx context.Context, tx pgx.Tx) error {
+		b, err = s.unfinished(ctx, tx)
+		return err
+	})
+	return b, err
+}
+
+func (s *Store) unfinished(ctx context.Context, tx pgx.Tx) (b orca.Backlog, err error) {
+	if err := tx.QueryRow(ctx, s.names.in(`SELECT (SELECT count(*) FROM {pending}) + (SELECT count(*) FROM {parked}),
+		(SELECT position FROM {counter})`)).Scan(&b.Open, &b.Newest); err != nil {
+		return b, err
+	}
+	b.Lots, err = s.lots(ctx, tx)
+	return b, err
+}
+
 // Backlog counts the unfinished runs.
 func (s *Store) Backlog(ctx context.Context) (b orca.Backlog, err error) {
 	err = s.snapshot(ctx, "count the backlog", func(ctx context.Context, tx pgx.Tx) error {
-		b = orca.Backlog{}
-		if err := tx.QueryRow(ctx, s.names.in(`SELECT (SELECT count(*) FROM {pending}) + (SELECT count(*) FROM {parked}),
-			(SELECT position FROM {counter})`)).Scan(&b.Open, &b.Newest); err != nil {
-			return err
-		}
-		if b.Lots, err = s.lots(ctx, tx); err != nil {
+		if b, err = s.unfinished(ctx, tx); err != nil {
 			return err
 		}
 		if b.Settled, err = s.settledExpected(ctx, tx); err != nil {

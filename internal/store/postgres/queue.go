@@ -8,17 +8,20 @@ import (
 	"github.com/orca-telemetry/orca/internal/orca"
 )
 
-// request is one emission, revision, settlement, parking or waking on its way into the ledger, with whom to tell.
+// request is one emission, revision, settlement, parking or waking on its way into the ledger, or what becomes of the runs of
+// this core, with whom to tell.
 type request struct {
 	emission   *orca.Emission
 	revision   *orca.Revision
 	settlement *orca.Settlement
 	parking    *orca.Parking
 	settledNow []orca.OutcomeKey
+	back       []orca.Position // given back
 	accepted   func(orca.Accepted, error)
 	settled    func(error)
 	parked     func(bool, error)
 	woken      func([]orca.WokenRun, bool, error)
+	owned      func([]orca.Position, error)
 	// size is the payload in bytes.
 	size int
 	// answer is what became of it. Serve's goroutine fills it in.
@@ -31,6 +34,7 @@ type answer struct {
 	parked   bool
 	woken    []orca.WokenRun
 	more     bool
+	owned    []orca.Position
 	err      error
 }
 
@@ -38,7 +42,7 @@ type answer struct {
 func (r *request) tell() {
 	a := &r.answer
 	if a.err != nil {
-		a.accepted, a.parked, a.woken, a.more = orca.Accepted{}, false, nil, false
+		*a = answer{err: a.err}
 	}
 	switch {
 	case r.accepted != nil:
@@ -47,6 +51,8 @@ func (r *request) tell() {
 		r.parked(a.parked, a.err)
 	case r.woken != nil:
 		r.woken(a.woken, a.more, a.err)
+	case r.owned != nil:
+		r.owned(a.owned, a.err)
 	default:
 		r.settled(a.err)
 	}

@@ -44,6 +44,18 @@ func (s *Store) Wake(settled []orca.OutcomeKey, done func(woken []orca.WokenRun,
 	s.queue.add(&request{settledNow: settled, woken: done, size: rowOverhead * (1 + len(settled))})
 }
 
+// GiveBack queues runs that this core does not work on, and returns. Of these, those that it owns are free afterwards. See
+// Accept for done.
+func (s *Store) GiveBack(runs []orca.Position, done func(error)) {
+	s.queue.add(&request{back: runs, settled: done, size: rowOverhead * (1 + len(runs))})
+}
+
+// Owned queues a question and returns. done is told which runs this core owns once it is known what became of everything that
+// was asked before, and nothing of that is under way any more; see Accept for the rest.
+func (s *Store) Owned(done func([]orca.Position, error)) {
+	s.queue.add(&request{owned: done, size: rowOverhead})
+}
+
 // Serve writes what is queued until ctx is done, then the rest of the queue, answers all of it and returns nil. It is
 // called once. Producers should have stopped before ctx is done, or they keep it going.
 func (s *Store) Serve(ctx context.Context) error {
@@ -133,12 +145,15 @@ func (s *Store) attempt(ctx context.Context, rows []*request) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
 	checkKeys := s.memory.keysRepeat > 0
+	if err := s.makeSure(ctx, conn); err != nil {
+		return err
+	}
 	for try := 1; ; try++ {
 		w := &write{Store: s, conn: conn, checkKeys: checkKeys}
 		err := w.run(ctx, rows)
 		switch {
-		case code(err) == divisionByZero:
-			s.lost()
+		case code(err) == divisionByZero, code(err) == negativeRoot:
+			s.fence(err)
 			return errFenced()
 		case err == nil:
 			w.keep()
@@ -188,6 +203,7 @@ func (s *Store) judge(ctx context.Context, w *write, err error) error {
 	}
 	s.link.lost(context.WithoutCancel(ctx), err)
 	if w.sent && !pgconn.SafeToRetry(err) && !isAborted(err) {
+		s.unsure.Store(true)
 		return errUnknown(err)
 	}
 	return notWritten(err)

@@ -108,6 +108,9 @@ func (w *write) writeSettlements() {
 	}
 	if len(c.run) > 0 {
 		w.add("write outcomes", insertNextOutcomes, c.args()...)
+		if w.member.Load() != nil {
+			w.writeAwaited(c.run, c.algorithm, &w.moreAwait)
+		}
 	}
 	if len(ended) == 0 {
 		return
@@ -143,7 +146,11 @@ func (w *write) writeParkings() {
 			who, run, algorithm = append(who, at), append(run, int64(e.Position)), append(algorithm, k.algorithms[e.Algorithm].id)
 		}
 	}
-	w.batch.Queue(w.names.in(parkRuns), position, lot, tries, who, run, algorithm).Query(func(rows pgx.Rows) error {
+	statement, args := parkRuns, []any{position, lot, tries, who, run, algorithm}
+	if m := w.member.Load(); m != nil {
+		statement, args = parkOwned, append(args, m.id)
+	}
+	w.batch.Queue(w.names.in(statement), args...).Query(func(rows pgx.Rows) error {
 		var at int64
 		_, err := pgx.ForEachRow(rows, []any{&at}, func() error {
 			byPosition[at].answer.parked = true
@@ -154,7 +161,7 @@ func (w *write) writeParkings() {
 		}
 		return nil
 	})
-	if len(who) > 0 {
+	if len(who) > 0 && w.member.Load() == nil {
 		w.add("write what parked runs wait for", expectOutcomes, who, run, algorithm)
 	}
 }
@@ -180,7 +187,7 @@ const (
 		expects AS (SELECT * FROM unnest($4::bigint[], $5::bigint[], $6::int[]) AS u(position, run, algorithm)),
 		able AS MATERIALIZED (SELECT a.* FROM asked a WHERE NOT ` + isSettled + `),
 		freed AS (DELETE FROM {pending} p USING able a WHERE p.position = a.position RETURNING p.position, p.metadata),
-		moved AS (UPDATE {parked} p SET lot = a.lot, tries = a.tries, owner = NULL FROM able a WHERE p.position = a.position RETURNING p.position),
+		moved AS (UPDATE {parked} p SET lot = a.lot, tries = a.tries FROM able a WHERE p.position = a.position RETURNING p.position),
 		forgotten AS (DELETE FROM {expected} x USING able a WHERE x.position = a.position),
 		added AS (INSERT INTO {parked} (position, lot, metadata, tries)
 			SELECT a.position, a.lot, f.metadata, a.tries FROM freed f JOIN able a ON a.position = f.position RETURNING position)
@@ -190,13 +197,12 @@ const (
 		INSERT INTO {expected} (run, algorithm, position) SELECT a.run, a.algorithm, a.position FROM expects a
 		WHERE EXISTS (SELECT 1 FROM {parked} p WHERE p.position = a.position) AND NOT ` + isSettled
 
-	// wakeRuns puts those who expect outcomes into the lot $3, at most $4, and returns which and where they were. One that a
-	// core works on, or is about to, stays where that core looks for it.
+	// wakeRuns puts those who expect outcomes into the lot $3, at most $4, and returns which and where they were.
 	wakeRuns = `WITH waiting AS MATERIALIZED (
 			SELECT DISTINCT x.position FROM unnest($1::bigint[], $2::int[]) AS u(run, algorithm)
 			JOIN {expected} x ON x.run = u.run AND x.algorithm = u.algorithm ORDER BY x.position LIMIT $4),
 		before AS MATERIALIZED (SELECT p.position, l.hash FROM waiting s JOIN {parked} p ON p.position = s.position JOIN {lot} l ON l.id = p.lot),
-		moved AS (UPDATE {parked} p SET lot = $3 FROM before b WHERE p.position = b.position AND p.owner IS NULL),
+		moved AS (UPDATE {parked} p SET lot = $3 FROM before b WHERE p.position = b.position),
 		forgotten AS (DELETE FROM {expected} x USING waiting s WHERE x.position = s.position)
 		SELECT s.position, b.hash FROM waiting s LEFT JOIN before b ON b.position = s.position ORDER BY s.position`
 )
@@ -212,6 +218,10 @@ func (w *write) writeWakings() {
 			if key, ok := k.algorithms[settled.Algorithm]; ok {
 				run, algorithm = append(run, int64(settled.Position)), append(algorithm, key.id)
 			}
+		}
+		if w.member.Load() != nil {
+			w.writeAwaited(run, algorithm, &r.answer.more)
+			continue
 		}
 		w.batch.Queue(w.names.in(wakeRuns), run, algorithm, w.memory.lots[orca.Woken.Hash], wakeAtOnce).Query(func(rows pgx.Rows) error {
 			if err := r.answer.woke(rows); err != nil {

@@ -76,8 +76,10 @@ type Store struct {
 	fencing sync.Once
 	fenced  chan struct{} // closed when another core has taken over
 
-	claiming sync.Mutex // guards claims
-	claims   claims
+	// unsure: it is not known what became of something that this core sent, so that its epoch is raised before it writes anew.
+	unsure atomic.Bool
+	// unfreed: runs may be parked that wait for outcomes which are settled.
+	unfreed atomic.Bool
 
 	keys    atomic.Pointer[keys]
 	loading sync.Mutex // held while the keys are read

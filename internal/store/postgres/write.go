@@ -52,13 +52,16 @@ type write struct {
 	settlements []*request
 	parkings    []*request
 	wakings     []*request
+	others      []*request // that give back runs, or ask for those of this core
 
-	bases    []base // of revisions
-	expired  []int64
-	base     int64 // the positions begin after it
-	lowered  map[int32]orca.Time
-	newest   orca.Time // AcceptedAt of emissions with a key
-	keyCount int
+	bases   []base // of revisions
+	expired []int64
+	// moreAwait: not all who wait for outcomes of this transaction are free yet.
+	moreAwait bool
+	base      int64 // the positions begin after it
+	lowered   map[int32]orca.Time
+	newest    orca.Time // AcceptedAt of emissions with a key
+	keyCount  int
 }
 
 // run checks rows, prepares what they need and writes them. It may be called with rows that have answers from an attempt
@@ -77,6 +80,7 @@ func (w *write) run(ctx context.Context, rows []*request) error {
 	w.writeSettlements()
 	w.writeParkings()
 	w.writeWakings()
+	w.writeOthers()
 	w.writeStarts()
 	w.sent = true
 	return send(ctx, w.conn, &w.batch)
@@ -123,8 +127,10 @@ func (w *write) take(ctx context.Context, r *request) error {
 			}
 		}
 		w.parkings = append(w.parkings, r)
-	default:
+	case r.woken != nil:
 		w.wakings = append(w.wakings, r)
+	default:
+		w.others = append(w.others, r)
 	}
 	return nil
 }
@@ -221,6 +227,9 @@ func (w *write) keep() {
 	if m.keysWritten += w.keyCount; m.keysWritten >= expireAfter {
 		m.keysWritten = 0
 	}
+	if w.moreAwait {
+		w.wakeRest()
+	}
 	for i, r := range w.starts {
 		p := orca.Position(w.base) + orca.Position(i) + 1
 		if e := r.emission; e != nil {
@@ -229,13 +238,6 @@ func (w *write) keep() {
 			r.answer.accepted.Position = p // the rest is there
 		}
 		w.saw(p)
-	}
-}
-
-// writeFence has the transaction fail when another core has taken over.
-func (w *write) writeFence() {
-	if m := w.member.Load(); m != nil {
-		w.add("look at the lease", fence, m.id, m.epoch)
 	}
 }
 

@@ -18,8 +18,9 @@ CREATE TABLE {counter} (
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 INSERT INTO {counter} VALUES (1, 0);
 
--- The cores that share the ledger. A core that is alive moves expires_at ahead, by the clock of the database; who takes over
--- the runs of one that is not raises its epoch, under which it writes nothing from then on.
+-- The cores that share the ledger. A core that is alive moves expires_at ahead, by the clock of the database. What it sends
+-- is written under its epoch alone: it raises that itself when it does not know what became of something it sent, and who takes
+-- over its runs makes it 0.
 CREATE TABLE {core} (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     epoch bigint NOT NULL DEFAULT 1,
@@ -150,17 +151,17 @@ CREATE TABLE {outcome} (
 CREATE TABLE {pending} (
     position bigint PRIMARY KEY,
     owner integer,                           -- the core that works on it; NULL when none does
-    metadata bytea                           -- with the fields that are not stored; NULL when the type has none
+    metadata bytea,                          -- with the fields that are not stored; NULL when the type has none
+    tries text                               -- JSON, see orca.Tries; NULL when there were none
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
 
 -- Unfinished too, and waiting for algorithms that no instance took when it was parked: a row is here instead of in
--- pending, so that those who look for runs that can go on do not pass over it.
+-- pending, so that those who look for runs that can go on do not pass over it. No core works on it.
 CREATE TABLE {parked} (
     position bigint PRIMARY KEY,
     lot integer NOT NULL,
-    owner integer,                           -- as in pending
     metadata bytea,                          -- as in pending
-    tries text                               -- JSON, see orca.Tries; NULL when there were none
+    tries text                               -- as in pending
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX parked_lot ON {parked} (lot, position);
 
