@@ -148,7 +148,7 @@ test-python: sdk-python $(BIN)/orca ## Test the Python SDK alone
 test-nodejs: sdk-nodejs $(BIN)/orca ## Test the TypeScript SDK alone
 	@mkdir -p $(REPORTS)
 	@cd $(SDK_NODE) && ORCA_BIN=$(BIN)/orca node --test --test-reporter=dot --test-reporter-destination=stdout \
-		--test-reporter=junit --test-reporter-destination=$(REPORTS)/sdk-nodejs.xml $(NODE_TEST) build/tests/test/*.test.js
+		--test-reporter=junit --test-reporter-destination=$(REPORTS)/sdk-nodejs.xml $(NODE_TEST) build/tests/test/*.test.js build/programs/examples/typescript/*/*.test.js
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a moment; FUZZ_SECONDS says how long all of them take

@@ -1,0 +1,4 @@
+// Serves the algorithms of the machines.
+import { machines } from "./algorithms.js";
+
+await machines.run();
