@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
+	"github.com/orca-telemetry/orca/internal/config"
 	"github.com/orca-telemetry/orca/internal/orcatest"
 )
 
@@ -90,10 +91,10 @@ func (h *historian) window(typeName, asset, fails string, i, seconds int) *pb.Wi
 }
 
 // startHistory starts a core with every kind of lookback.
-func startHistory(t *testing.T) (*orcatest.Core, *historian) {
+func startHistory(t *testing.T, changes ...func(*config.Config)) (*orcatest.Core, *historian) {
 	t.Helper()
 	h := &historian{given: map[string][]*pb.ExecuteAlgorithm{}}
-	core := orcatest.Start(t)
+	core := orcatest.Start(t, changes...)
 	core.Processor("p",
 		h.algorithm("S", "Base"),
 		h.algorithm("S", "Plain", orcatest.On("p", "Base")),
@@ -233,12 +234,9 @@ func (h *historian) checkInputs(t *testing.T, core *orcatest.Core, id string, pa
 	return rows
 }
 
-// What is shown of a run is what its algorithms were given, to the bit and in the same order, whatever has come since: of
-// all kinds of lookbacks and gaps, with failures, of several assets, of windows that came late, of all revisions.
-func TestInputsAreTheRowsThatWereGiven(t *testing.T) {
-	t.Parallel()
-	core, h := startHistory(t)
-	var ids []string
+// play emits windows that come late, overlap and fail, retries and reprocesses some, and returns all of them.
+func (h *historian) play(t *testing.T, core *orcatest.Core) (ids []string) {
+	t.Helper()
 	emit := func(typeName, asset, fails string, i, seconds int) string {
 		id, _ := core.Emit(h.window(typeName, asset, fails, i, seconds))
 		ids = append(ids, id)
@@ -273,6 +271,15 @@ func TestInputsAreTheRowsThatWereGiven(t *testing.T) {
 	}
 	emit("S", "a", "", 12, 1)
 	emit("M", "a", "", 9, 4)
+	return ids
+}
+
+// What is shown of a run is what its algorithms were given, to the bit and in the same order, whatever has come since: of
+// all kinds of lookbacks and gaps, with failures, of several assets, of windows that came late, of all revisions.
+func TestInputsAreTheRowsThatWereGiven(t *testing.T) {
+	t.Parallel()
+	core, h := startHistory(t)
+	ids := h.play(t, core)
 	rows := 0
 	for _, id := range ids {
 		rows += h.checkInputs(t, core, id, 20)

@@ -44,6 +44,7 @@ var verbs = []func(*shell) *cobra.Command{
 	(*shell).cancel,
 	(*shell).forget,
 	(*shell).sync,
+	(*shell).copy,
 	(*shell).demo,
 	(*shell).conform,
 	(*shell).bench,
