@@ -58,6 +58,11 @@ bench-python: sdk-python $(BIN)/orca ## Compare the Python SDK with the bare stu
 		sdk=$(CACHE)/sdk/python/bin/python,$(SDK_PYTHON)/bench/sdk.py \
 		async=$(CACHE)/sdk/python/bin/python,$(SDK_PYTHON)/bench/sdk.py,--async
 
+.PHONY: bench-nodejs
+bench-nodejs: sdk-nodejs $(CACHE)/bare/nodejs.built $(BIN)/orca ## Compare the TypeScript SDK with the bare stubs; TURNS=5
+	@go build -o $(BIN)/overhead ./bench/overhead
+	@$(OVERHEAD) bare=node,$(BARE_NODE)/dist/bench.js sdk=node,$(SDK_NODE)/build/programs/sdk/nodejs/bench/sdk.js
+
 .PHONY: clean
 clean: ## Remove what was built and installed here
 	rm -rf bin $(CACHE) contract/nodejs/{dist,node_modules} $(BARE_NODE)/{dist,node_modules} $(SDK_PYTHON)/.ruff_cache $(SDK_NODE)/{build,dist,node_modules}
@@ -105,7 +110,8 @@ check-generated: generators
 # The packages install as users would install them, import in Python and compile in strict TypeScript. The SDK gets along
 # with the contract's package in one process.
 .PHONY: check-packages
-check-packages: bare $(CACHE)/sdk/wheel/.installed
+check-packages: bare sdk-nodejs $(CACHE)/sdk/wheel/.installed
+	@cd $(SDK_NODE) && node check-package.mjs
 	@$(CACHE)/sdk/wheel/bin/python -c 'import orca_contract.service_pb2_grpc, orca, orca.testing, importlib.metadata as m; assert m.files("orca-sdk") and any(f.name == "py.typed" for f in m.files("orca-sdk"))'
 	@for python in $(BARE_PYTHONS); do \
 		$(CACHE)/$$python/bin/python -c 'import orca_contract.service_pb2_grpc, orca_contract.console_pb2_grpc'; \
