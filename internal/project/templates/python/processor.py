@@ -1,5 +1,7 @@
 """The first processor: two algorithms that run for each lap, one on the result of the other."""
 
+import logging
+
 import orca
 
 lap = orca.WindowType("Lap", "1.0.0", description="One lap of 5.891 km")
@@ -17,4 +19,5 @@ def speed_kmh(run: orca.Run) -> float:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     processor.run()

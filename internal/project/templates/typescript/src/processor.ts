@@ -2,7 +2,7 @@
 import * as orca from "@orca-telemetry/sdk";
 
 const lap = new orca.WindowType("Lap", "1.0.0", { description: "One lap of 5.891 km" });
-const processor = new orca.Processor("my-project");
+const processor = new orca.Processor("my-project", { log: console });
 
 const speed = processor.algorithm("Speed", "1.0.0", lap, { result: orca.value }, (run) => {
   return 5891 / run.window.seconds; // m/s
