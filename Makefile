@@ -31,7 +31,7 @@ million: ## Emit a million windows and say how much memory the core held
 	ORCA_TEST_WINDOWS=1000000 go test -count=1 -timeout=2h -v -run=TestManyWindows ./internal/e2e
 
 .PHONY: torture
-torture: ## Kill a core and its processors under load and check what came of it; FOR=10m, KILLS=1000, WITH=DiskErrors, SEED=7, DIR=kept
+torture: ## Kill a core and its processors under load and check what came of it; FOR=10m, KILLS=1000, WITH=DiskErrors or WITH=Cores, SEED=7, DIR=kept
 	ORCA_TORTURE_FOR=$(or $(FOR),5m) ORCA_TORTURE_KILLS=$(KILLS) ORCA_TORTURE_SEED=$(SEED) ORCA_TORTURE_DIR=$(abspath $(DIR)) go test -count=1 -timeout=0 -v -run='^TestTorture$(addprefix With,$(WITH))$$' ./internal/e2e
 
 .PHONY: bench

@@ -65,7 +65,7 @@ var table = []row{
 	{internal + "loopback", "for tests: addresses of this machine alone", nil},
 	{internal + "orcatest", "for tests: a core in the process, scripted processors", []string{internal + "app", internal + "config", internal + "loopback", internal + "pgserver/pgtest", "contract/go"}},
 	{internal + "lookbackmodel", "for tests: what every algorithm of a sequence of runs is handed, worked out slowly", []string{internal + "orca"}},
-	{internal + "torture", "for tests: real processes under faults, and a checker of what came of it", []string{internal + "lookbackmodel", internal + "loopback", internal + "orca", "contract/go", "sdk/go"}},
+	{internal + "torture", "for tests: real processes under faults, and a checker of what came of it", []string{internal + "lookbackmodel", internal + "loopback", internal + "orca", internal + "pgserver", "contract/go", "sdk/go"}},
 	{internal + "usertest", "for tests: folders as users have them, checked with the tools of their language", nil},
 	{internal + "e2e", "tests that drive the built binary", nil},
 	{internal + "archtest", "this rule, and that documented behaviour names its tests", nil},

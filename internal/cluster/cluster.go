@@ -28,6 +28,8 @@ type Ledger interface {
 	Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) (orca.Surroundings, error)
 	// Fenced is closed when the ledger sees that another core has taken over.
 	Fenced() <-chan struct{}
+	// Freed gets a token when this core has freed runs, which it need not wait for a renewal to hear of.
+	Freed() <-chan struct{}
 	// TakeOver makes the runs of cores nobody's whose leases have run out.
 	TakeOver(ctx context.Context) (runs int64, cores []int32, err error)
 }
@@ -45,6 +47,8 @@ type Config struct {
 	OnLeftover func(orca.Leftover)
 	// OnPeers is told how many cores are alive when that changes. It must not block.
 	OnPeers func(alive int)
+	// OnRenewed is told until when nobody takes over, by this process' clock. It must not block.
+	OnRenewed func(until time.Time)
 	// Refresh looks at the newest registry. It is called when its version is not the one that was last seen.
 	Refresh func(context.Context) error
 	// Log is told of take-overs and of a lease that cannot be renewed; default none.
@@ -74,7 +78,12 @@ func (m *Member) interval() time.Duration { return min(time.Second, m.cfg.Lease/
 
 // Join takes the lease. The core's parts may start when it has returned.
 func (m *Member) Join(ctx context.Context) error {
-	return m.cfg.Ledger.Join(ctx, m.cfg.Self, m.cfg.Lease)
+	begun := time.Now()
+	err := m.cfg.Ledger.Join(ctx, m.cfg.Self, m.cfg.Lease)
+	if err == nil {
+		m.cfg.OnRenewed(begun.Add(m.cfg.Lease))
+	}
+	return err
 }
 
 // Leave gives the lease and the core's runs back, once nothing is written any more. If that fails others wait for the end
@@ -95,32 +104,39 @@ func (m *Member) Run(ctx context.Context) error {
 	looking.Go(func() { m.look(ctx) })
 	tick := time.NewTicker(m.interval())
 	defer tick.Stop()
-	failed := false
-	for {
-		err := m.renew(ctx)
-		switch {
-		case errors.Is(err, orca.Fenced):
-			return err
-		case err != nil && ctx.Err() == nil && !failed:
-			m.cfg.Log.Warn("the lease could not be renewed; trying again", "error", err)
+	for due, failed := true, false; ; {
+		if due {
+			err := m.renew(ctx)
+			switch {
+			case errors.Is(err, orca.Fenced):
+				return err
+			case err != nil && ctx.Err() == nil && !failed:
+				m.cfg.Log.Warn("the lease could not be renewed; trying again", "error", err)
+			}
+			failed = err != nil
 		}
-		failed = err != nil
+		due = false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-m.cfg.Ledger.Fenced():
 			return orca.Errorf(orca.Fenced, "another core has taken over")
+		case <-m.cfg.Ledger.Freed():
+			m.cfg.OnLeftover(orca.Leftover{Free: true})
 		case <-tick.C:
+			due = true
 		}
 	}
 }
 
 // renew renews the lease once, and passes on what it hears.
 func (m *Member) renew(ctx context.Context) error {
+	begun := time.Now() // others count from later on
 	around, err := m.cfg.Ledger.Renew(ctx, m.cfg.Load(), m.cfg.Lease)
 	if err != nil {
 		return err
 	}
+	m.cfg.OnRenewed(begun.Add(m.cfg.Lease))
 	m.count(around.Cores)
 	m.cfg.OnLeftover(around.Leftover)
 	select {

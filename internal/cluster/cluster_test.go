@@ -18,6 +18,7 @@ type ledger struct {
 	renewed []time.Time
 	lasts   time.Duration
 	alive   atomic.Int64
+	until   atomic.Pointer[time.Time] // nobody takes over, as the member has told
 	// away: it does not answer. taken: another core has taken over.
 	away, taken atomic.Bool
 	fenced      chan struct{}
@@ -25,6 +26,7 @@ type ledger struct {
 
 func (l *ledger) Join(context.Context, orca.Core, time.Duration) error { return nil }
 func (l *ledger) Leave(context.Context) error                          { return nil }
+func (l *ledger) Freed() <-chan struct{}                               { return nil }
 func (l *ledger) Fenced() <-chan struct{}                              { return l.fenced }
 func (l *ledger) TakeOver(context.Context) (int64, []int32, error)     { return 0, nil, nil }
 
@@ -45,7 +47,7 @@ func runMember(t *testing.T) (l *ledger, peers chan int, ended chan error) {
 	l, peers, ended = &ledger{fenced: make(chan struct{})}, make(chan int, 10), make(chan error, 1)
 	l.alive.Store(1)
 	m := New(Config{Ledger: l, Lease: 10 * time.Second, Load: func() orca.CoreLoad { return orca.CoreLoad{} },
-		OnLeftover: func(orca.Leftover) {}, OnPeers: func(n int) { peers <- n }, Refresh: func(context.Context) error { return nil }})
+		OnLeftover: func(orca.Leftover) {}, OnRenewed: func(until time.Time) { l.until.Store(&until) }, OnPeers: func(n int) { peers <- n }, Refresh: func(context.Context) error { return nil }})
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	go func() { ended <- m.Run(ctx) }()
@@ -61,6 +63,21 @@ func TestALeaseIsRenewedEverySecond(t *testing.T) {
 		want := []time.Time{begun, begun.Add(time.Second), begun.Add(2 * time.Second), begun.Add(3 * time.Second)}
 		if diff := cmp.Diff(want, l.renewed); diff != "" || l.lasts != 10*time.Second {
 			t.Errorf("renewed for %v (-want +got):\n%s", l.lasts, diff)
+		}
+	})
+}
+
+// Others may take over when the lease has run out, counted from when its renewal was asked for. So long the member says that
+// nobody does.
+func TestALeaseEndsAsLateAsItIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		l, _, _ := runMember(t)
+		time.Sleep(1500 * time.Millisecond)
+		l.away.Store(true)
+		time.Sleep(time.Minute)
+		if got, want := l.until.Load().Sub(begun), 11*time.Second; got != want {
+			t.Errorf("the lease lasts %v from the begin, want %v", got, want)
 		}
 	})
 }

@@ -1,15 +1,18 @@
 package e2e
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/orca-telemetry/orca/internal/pgserver"
 	"github.com/orca-telemetry/orca/internal/torture"
 )
 
@@ -45,6 +48,45 @@ func TestTortureWithFullDisk(t *testing.T) {
 func TestTortureWithNetwork(t *testing.T) {
 	t.Parallel()
 	torment(t, torture.Config{For: 8 * time.Second, Open: 60, Network: true})
+}
+
+// Three cores over one database, with a synchronous standby: cores are killed, stopped and paused for longer than their lease, any
+// two hosts hear nothing of each other for a while, and the database ends at once or its standby takes its place. Nothing answered
+// is lost, no algorithm has two outcomes in a run, and every algorithm is given what it has to be. Where there can be no networks
+// of one's own, all is on this machine, and connections to processors fail instead. `make torture WITH=Cores` does so for longer.
+func TestTortureWithCores(t *testing.T) {
+	t.Parallel()
+	cores := &torture.Cores{Number: 3, Lease: 2 * time.Second}
+	cfg := torture.Config{For: 20 * time.Second, Open: 100, Cores: cores}
+	names := slices.Concat(torture.CoreHosts(cores.Number), torture.ProcessorHosts(), []string{"database-a", "database-b"})
+	fabric, err := torture.NewFabric(names...)
+	if err != nil {
+		t.Logf("nothing is parted: %v", err)
+		cfg.Network = true
+	} else {
+		cores.Fabric = fabric
+		t.Cleanup(func() {
+			if err := fabric.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		cfg.Troubles = append(cfg.Troubles, fabric.Partitions(3*time.Second, 4*time.Second))
+	}
+	cores.Database, err = torture.NewDatabase(t.Context(), fabric.Host("database-a"), fabric.Host("database-b"))
+	switch {
+	case errors.Is(err, pgserver.ErrNone) && os.Getenv("CI") == "":
+		t.Skip(err)
+	case err != nil:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cores.Database.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg.Troubles = append(cfg.Troubles, cores.Database.Faults(6*time.Second))
+	fromEnvironment(t, "ORCA_TORTURE_WITHIN", time.ParseDuration, &cfg.Within)
+	torment(t, cfg)
 }
 
 // All of it at once, which takes longer than the other tests have: `make torture WITH=Everything`.

@@ -315,7 +315,7 @@ func (e *Engine) parkedAway(r *run) {
 
 const (
 	// The ledger is asked for outcomes of others after firstAsk, and from then on more and more seldom while none is there.
-	firstAsk, lastAsk = 50 * time.Millisecond, 500 * time.Millisecond
+	firstAsk, lastAsk = 25 * time.Millisecond, 250 * time.Millisecond
 	// watchInterval is how often those who watch a run look at it.
 	watchInterval = 250 * time.Millisecond
 )

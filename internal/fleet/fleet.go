@@ -97,7 +97,8 @@ type Fleet struct {
 	started []*pool
 	wake    chan struct{} // holds a token while started is not empty
 
-	cores atomic.Int64 // that give work to the same instances, see Share
+	cores atomic.Int64              // that give work to the same instances, see Share
+	lease atomic.Pointer[time.Time] // see Lease; nil when there is none
 }
 
 // New returns a fleet without instances that does nothing until Run.

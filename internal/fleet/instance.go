@@ -167,7 +167,7 @@ func (in *instance) rank(algorithms []orca.CalledAlgorithm) rank {
 
 // free reports whether a request may go to the instance; a solo one may when it can be reserved. The pool's lock is held.
 func (in *instance) free(solo bool) bool {
-	if in.state != orca.Serving || in.soloing || in.reserved != nil {
+	if in.state != orca.Serving || in.soloing || in.reserved != nil || !in.pool.fleet.leased() {
 		return false
 	}
 	return solo || in.inFlight < min(in.limit, in.pool.fleet.ownShare())

@@ -60,3 +60,11 @@ func detach(c *exec.Cmd) {
 	}
 	c.SysProcAttr.Setpgid = true
 }
+
+// prefix is what a command line begins with that runs as the user.
+func (u user) prefix() []string {
+	if u.credential == nil {
+		return nil
+	}
+	return []string{"setpriv", fmt.Sprintf("--reuid=%d", u.credential.Uid), fmt.Sprintf("--regid=%d", u.credential.Gid), "--clear-groups"}
+}

@@ -19,7 +19,7 @@ import (
 
 // reviser asks that windows run again or are cancelled, and watches what comes of it. Several goroutines may use it.
 type reviser struct {
-	client   *orca.Client
+	clients  []*orca.Client // of each core
 	observer *observer
 	seed     uint64
 
@@ -65,9 +65,10 @@ func (r *reviser) live(ctx context.Context, id string, n int64) error {
 func (r *reviser) rerun(ctx context.Context, id string, n int64, verb Verb) error {
 	ask := Ask{Verb: verb, WindowID: id, Begun: Now()}
 	values := orca.NoStoreValues(unstored(n))
-	again := r.client.Retry
+	client := r.clients[int(n)%len(r.clients)]
+	again := client.Retry
 	if verb == Reprocess {
-		again = r.client.Reprocess
+		again = client.Reprocess
 	}
 	run, err := again(ctx, id, values)
 	if err == nil {
@@ -93,7 +94,7 @@ func (r *reviser) cancel(ctx context.Context, id string, after time.Duration) er
 		return context.Cause(ctx)
 	}
 	ask := Ask{Verb: Cancel, WindowID: id, Begun: Now()}
-	answer, err := r.observer.console.CancelWindow(ctx, &pb.CancelWindowRequest{Id: id}, grpc.WaitForReady(true))
+	answer, err := r.observer.console().CancelWindow(ctx, &pb.CancelWindowRequest{Id: id}, grpc.WaitForReady(true))
 	if err == nil {
 		run := answer.GetRun()
 		ask.Revision, ask.Position, ask.State = int(run.GetRevision()), run.GetPosition(), stateNames[run.GetState()]

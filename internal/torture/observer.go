@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -17,12 +18,18 @@ import (
 
 // observer watches windows until they are finished, and keeps what it is told. Several goroutines may use it.
 type observer struct {
-	console pb.OrcaConsoleClient
+	consoles []pb.OrcaConsoleClient // of each core
+	asked    atomic.Int64
 
 	mu        sync.Mutex // guards what follows
 	last      map[nodeKey]Settled
 	sightings []Sighting
 	denials   []Denial
+}
+
+// console is that of one core after the other.
+func (o *observer) console() pb.OrcaConsoleClient {
+	return o.consoles[int(o.asked.Add(1))%len(o.consoles)]
 }
 
 // nodeKey is a node of a run.
@@ -40,7 +47,7 @@ func (o *observer) watch(ctx context.Context, id string, revision int) error {
 // newest returns the newest revision of a window.
 func (o *observer) newest(ctx context.Context, id string) (revision int, err error) {
 	err = o.ask(ctx, id, func() error {
-		answer, err := o.console.GetWindow(ctx, &pb.GetWindowRequest{Id: id}, grpc.WaitForReady(true))
+		answer, err := o.console().GetWindow(ctx, &pb.GetWindowRequest{Id: id}, grpc.WaitForReady(true))
 		revision = int(answer.GetRun().GetRevision())
 		return err
 	})
@@ -89,7 +96,7 @@ var errCut = status.Error(codes.Unavailable, "the stream ended before the run")
 func (o *observer) stream(ctx context.Context, id string, revision int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := o.console.WatchWindow(ctx, &pb.WatchWindowRequest{Id: id, Revision: int32(revision)}, grpc.WaitForReady(true))
+	stream, err := o.console().WatchWindow(ctx, &pb.WatchWindowRequest{Id: id, Revision: int32(revision)}, grpc.WaitForReady(true))
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,8 @@ type Record struct {
 	// Faults are in the order in which they befell each process.
 	Faults []Fault
 	Took   time.Duration
+	// Finished is how long what was open took after the last fault.
+	Finished time.Duration
 }
 
 // Emitter is a way of emitting.
@@ -165,7 +167,7 @@ func (r *Record) Summary() string {
 	done, cores, asked := map[Action]int{}, map[Action]int{}, map[Verb]int{}
 	for _, f := range r.Faults {
 		done[f.Action]++
-		if f.Target == coreName {
+		if isCore(f.Target) {
 			cores[f.Action]++
 		}
 	}
@@ -198,10 +200,10 @@ func (r *Record) Summary() string {
 			refused++
 		}
 	}
-	text := fmt.Sprintf("%v: %d emits, %d windows answered, %d in the ledger, %d retried, %d reprocessed, %d cancelled, "+
+	text := fmt.Sprintf("%v, of these %v after the last fault: %d emits, %d windows answered, %d in the ledger, %d retried, %d reprocessed, %d cancelled, "+
 		"%d executions given %d past rows, %d outcomes, %d of them attempts used up, %d seen settling; %d probes, %d found the core not ready and %d were refused; "+
 		"the core was killed %d times, stopped %d, paused %d; processors were killed %d times, stopped %d, paused %d, moved %d",
-		r.Took.Round(time.Second), len(r.Emits), len(answered), len(r.Windows), asked[Retry], asked[Reprocess], asked[Cancel],
+		r.Took.Round(time.Second), r.Finished.Round(100*time.Millisecond), len(r.Emits), len(answered), len(r.Windows), asked[Retry], asked[Reprocess], asked[Cancel],
 		len(r.Executions), rows, len(r.Results), lost, len(r.Sightings), len(r.Probes), unready, refused, cores[Kill], cores[Stop], cores[Pause],
 		done[Kill]-cores[Kill], done[Stop]-cores[Stop], done[Pause]-cores[Pause], done[Move])
 	for _, action := range slices.Sorted(maps.Keys(done)) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,10 @@ type Config struct {
 	Store, StoreOutside string
 	// Prefix is what the core's command line begins with, and Options are added to its settings.
 	Prefix, Options []string
+	// Cores are several cores over one database, instead of one with a store of its own; nil when there is one.
+	Cores *Cores
+	// Within is how long everything that is open may take once the faults are over; 3 minutes when zero.
+	Within time.Duration
 	// Network puts a proxy before each processor that cuts, silences and delays its connections at times.
 	Network bool
 	// Troubles go on beside the faults of the processes. A core that cannot start meanwhile is started again.
@@ -68,12 +73,13 @@ var (
 // session is one session while it goes on.
 type session struct {
 	cfg        Config
-	core       *unit
-	host       string // where everything of the session listens
-	web        string // where the core speaks HTTP
+	core       *unit   // the first one
+	others     []*unit // beside it
+	host       string  // where everything of the session listens
+	web        string  // where the core speaks HTTP
 	processors []*unit
-	conn       *grpc.ClientConn
-	client     *orca.Client
+	conns      []*grpc.ClientConn // to each core
+	clients    []*orca.Client
 	observer   *observer
 	reviser    *reviser
 	emitters   []*emitter
@@ -82,6 +88,7 @@ type session struct {
 	troubled   [][]Fault // what each trouble did
 	networks   []func()  // ends each proxy
 	begun      time.Time
+	finished   time.Duration // how long everything took after the last fault
 	over       chan struct{} // closed when nothing is emitted any more
 }
 
@@ -92,7 +99,7 @@ func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
 	if s.web, err = lastingAddress(s.host); err != nil {
 		return nil, err
 	}
-	s.core = newCore(cfg, s.web)
+	s.makeCores()
 	defer s.discard()
 	if err := s.open(ctx); err != nil {
 		return nil, err
@@ -113,8 +120,10 @@ func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
 	for _, u := range s.units() { // with the stop
 		record.Faults = append(record.Faults, u.faults...)
 	}
-	if record.Leaks, err = leaks(cfg.storeOutside()); err != nil {
-		return nil, err
+	if cfg.Cores == nil {
+		if record.Leaks, err = leaks(cfg.storeOutside()); err != nil {
+			return nil, err
+		}
 	}
 	record.Executions, err = ReadJournals(cfg.Dir)
 	record.Took = time.Since(s.begun)
@@ -123,7 +132,10 @@ func Run(ctx context.Context, cfg Config) (_ *Record, err error) {
 
 // record is what was seen while the session went on.
 func (s *session) record() *Record {
-	r := &Record{Sightings: s.observer.sightings, Denials: s.observer.denials, Asks: s.reviser.asks, Probes: s.prober.probes}
+	r := &Record{Sightings: s.observer.sightings, Denials: s.observer.denials, Asks: s.reviser.asks, Finished: s.finished}
+	if s.prober != nil {
+		r.Probes = s.prober.probes
+	}
 	for _, e := range s.emitters {
 		r.Emits = append(r.Emits, e.emits...)
 	}
@@ -131,16 +143,22 @@ func (s *session) record() *Record {
 	return r
 }
 
-func (s *session) units() []*unit { return append([]*unit{s.core}, s.processors...) }
+func (s *session) units() []*unit { return append(s.cores(), s.processors...) }
+
+func (s *session) cores() []*unit { return append([]*unit{s.core}, s.others...) }
 
 // open starts every process, and waits until the core knows all processors.
 func (s *session) open(ctx context.Context) (err error) {
-	address, err := lastingAddress(s.host)
-	if err != nil {
-		return err
-	}
-	if err := s.core.start(ctx, address); err != nil {
-		return err
+	for _, u := range s.cores() {
+		address := u.address
+		if address == "" {
+			if address, err = lastingAddress(s.host); err != nil {
+				return err
+			}
+		}
+		if err := u.start(ctx, address); err != nil {
+			return err
+		}
 	}
 	// A pool of twins and a processor that is alone.
 	for i, u := range []struct{ name, processor string }{{"press-a", Press}, {"press-b", Press}, {"paint-a", Paint}} {
@@ -149,7 +167,8 @@ func (s *session) open(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		s.processors = append(s.processors, newProcessor(s.cfg, u.name, u.processor, s.host, s.core.address, network, steps))
+		core := s.cores()[i%len(s.cores())]
+		s.processors = append(s.processors, newProcessor(s.cfg, u.name, u.processor, s.host, core.address, network, steps))
 	}
 	for _, u := range s.processors {
 		if err := u.start(ctx, ""); err != nil {
@@ -163,7 +182,10 @@ func (s *session) open(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", u.name, err)
 		}
 	}
-	return s.connect()
+	if err := s.connect(); err != nil {
+		return err
+	}
+	return s.agree(within)
 }
 
 // network starts the proxy before a processor, if there is to be one. It ends with discard.
@@ -192,15 +214,21 @@ func (s *session) connect() (err error) {
 		Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 200 * time.Millisecond},
 		MinConnectTimeout: 5 * time.Second,
 	}
-	s.conn, err = grpc.NewClient("passthrough:///"+s.core.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(retry))
-	if err != nil {
-		return err
+	s.observer = &observer{last: map[nodeKey]Settled{}}
+	for _, u := range s.cores() {
+		conn, err := grpc.NewClient("passthrough:///"+u.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(retry))
+		if err != nil {
+			return err
+		}
+		s.conns = append(s.conns, conn)
+		client, err := orca.NewClient(orca.WithoutEnvironment(), orca.WithCore(u.address), orca.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			return err
+		}
+		s.clients = append(s.clients, client)
+		s.observer.consoles = append(s.observer.consoles, pb.NewOrcaConsoleClient(conn))
 	}
-	if s.client, err = orca.NewClient(orca.WithoutEnvironment(), orca.WithCore(s.core.address), orca.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
-		return err
-	}
-	s.observer = &observer{console: pb.NewOrcaConsoleClient(s.conn), last: map[nodeKey]Settled{}}
-	s.reviser = &reviser{client: s.client, observer: s.observer, seed: s.cfg.Seed}
+	s.reviser = &reviser{clients: s.clients, observer: s.observer, seed: s.cfg.Seed}
 	return nil
 }
 
@@ -219,10 +247,12 @@ func (s *session) torture(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 		calm.Wait()
-		timer := time.AfterFunc(finishing, func() { end(errUnfinished) })
+		within, calmed := cmp.Or(s.cfg.Within, finishing), time.Now()
+		timer := time.AfterFunc(within, func() { end(fmt.Errorf("%w %v after the last fault", errUnfinished, within)) })
 		defer timer.Stop()
 		work.Wait()
 		err := s.finish(ctx)
+		s.finished = time.Since(calmed)
 		end(err)
 		return err
 	})
@@ -262,7 +292,7 @@ func (s *session) emit(ctx context.Context, group *errgroup.Group, work *sync.Wa
 	slots := make(chan struct{}, cmp.Or(s.cfg.Open, openWindows))
 	for _, e := range s.makeEmitters(slots) {
 		run := e.run
-		if e == s.prober.emitter {
+		if s.prober != nil && e == s.prober.emitter {
 			run, e.slots = s.prober.run, make(chan struct{}, openProbes)
 		}
 		e.answered = func(id string, n int64) {
@@ -294,12 +324,12 @@ func (s *session) end(ctx context.Context, calm *sync.WaitGroup) error {
 }
 
 // errUnfinished ends a session whose windows do not finish.
-var errUnfinished = fmt.Errorf("something is still open %v after the last fault", finishing)
+var errUnfinished = errors.New("something is still open")
 
 // finish waits for windows that exist without their emitter having been told.
 func (s *session) finish(ctx context.Context) error {
 	for {
-		id, err := openWindow(ctx, s.observer.console)
+		id, err := openWindow(ctx, s.observer.console())
 		if err != nil || id == "" {
 			return err
 		}
@@ -318,9 +348,12 @@ func (s *session) makeEmitters(slots chan struct{}) []*emitter {
 	kinds := []Emitter{Fresh, Keyed, Bare, Fresh, Keyed, Bare, Bare}
 	for i, kind := range kinds {
 		s.emitters = append(s.emitters, &emitter{
-			kind: kind, name: string(kind), number: int64(i), stride: int64(len(kinds)), client: s.client,
-			bare: pb.NewOrcaCoreClient(s.conn), random: rand.New(rand.NewPCG(s.cfg.Seed, uint64(100+i))), slots: slots,
+			kind: kind, name: string(kind), number: int64(i), stride: int64(len(kinds)), client: s.clients[i%len(s.clients)],
+			bare: pb.NewOrcaCoreClient(s.conns[i%len(s.conns)]), random: rand.New(rand.NewPCG(s.cfg.Seed, uint64(100+i))), slots: slots,
 		})
+	}
+	if s.cfg.Cores != nil {
+		return s.emitters // whether one core is ready says nothing of the others
 	}
 	s.prober = &prober{url: "http://" + s.web + "/readyz", emitter: s.emitters[len(kinds)-1]}
 	return s.emitters
@@ -330,18 +363,19 @@ func (s *session) makeEmitters(slots chan struct{}) []*emitter {
 func (s *session) describe(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	answer, err := s.observer.console.GetStatus(ctx, &pb.GetStatusRequest{})
-	if err != nil {
-		return err.Error()
+	var b strings.Builder
+	for i, u := range s.cores() {
+		answer, err := s.observer.consoles[i].GetStatus(ctx, &pb.GetStatusRequest{})
+		fmt.Fprintf(&b, "status of %s: %v, %v\n%s\n", u.name, answer, err, u.process.said())
 	}
-	return fmt.Sprintf("status: %v\ncore: %s", answer, s.core.process.said())
+	return b.String()
 }
 
 func (s *session) readLedger(ctx context.Context, record *Record) (err error) {
-	if record.Windows, err = readWindows(ctx, s.observer.console); err != nil {
+	if record.Windows, err = readWindows(ctx, s.observer.console()); err != nil {
 		return err
 	}
-	record.Results, err = readResults(ctx, s.observer.console)
+	record.Results, err = readResults(ctx, s.observer.console())
 	return err
 }
 
@@ -349,7 +383,7 @@ func (s *session) readLedger(ctx context.Context, record *Record) (err error) {
 // stored, and returns those that still have it when that takes too long.
 func (s *session) awaitScrub(ctx context.Context) (files []string, err error) {
 	const within = 75 * time.Second // a minute, and some time for a machine that is busy
-	if s.cfg.For < time.Minute {
+	if s.cfg.For < time.Minute || s.cfg.Cores != nil {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -386,10 +420,10 @@ func (s *session) discard() {
 	for _, end := range s.networks {
 		end()
 	}
-	if s.client != nil {
-		s.client.Close()
+	for _, c := range s.clients {
+		c.Close()
 	}
-	if s.conn != nil {
-		s.conn.Close()
+	for _, c := range s.conns {
+		_ = c.Close() // nobody uses it any more
 	}
 }

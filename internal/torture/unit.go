@@ -241,12 +241,13 @@ func newProcessor(cfg Config, name, processor, host, core string, network *proxy
 	starts := 0
 	return &unit{name: name, ordeal: planned(steps), launch: func(ctx context.Context, address string) (*process, string, error) {
 		starts++
-		args := []string{"-processor", processor, "-core", core, "-listen", cmp.Or(address, host+":0"),
+		args := []string{"-processor", processor, "-core", core, "-listen", cmp.Or(address, cfg.Cores.address(name, host)+":0"),
 			"-journal", cfg.file(name, starts, "journal")}
 		if network != nil {
 			args = append(args, "-announce", network.address())
 		}
-		p, err := launch(cfg.file(name, starts, "log"), cfg.Processor, args...)
+		line := slices.Concat(cfg.Cores.prefix(name), []string{cfg.Processor}, args)
+		p, err := launch(cfg.file(name, starts, "log"), line[0], line[1:]...)
 		if err != nil {
 			return nil, "", err
 		}

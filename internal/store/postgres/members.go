@@ -131,6 +131,9 @@ func (s *Store) notLeased(ctx context.Context) error {
 	return orca.Errorf(orca.Unavailable, "the core made sure what it owns at that moment; try again")
 }
 
+// Freed gets a token when this core has freed runs that waited for outcomes.
+func (s *Store) Freed() <-chan struct{} { return s.freed }
+
 // Fenced is closed when another core has taken over.
 func (s *Store) Fenced() <-chan struct{} { return s.fenced }
 

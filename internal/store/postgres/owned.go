@@ -99,6 +99,7 @@ func (w *write) writeAwaited(run []int64, algorithm []int32, more *bool) {
 			return fmt.Errorf("free runs: %w", err)
 		}
 		*more = n == wakeAtOnce
+		w.frees = w.frees || n > 0
 		return nil
 	})
 }

@@ -78,6 +78,8 @@ type Store struct {
 
 	// unsure: it is not known what became of something that this core sent, so that its epoch is raised before it writes anew.
 	unsure atomic.Bool
+	// freed has a token when this core has freed runs that waited.
+	freed signal
 	// unfreed: runs may be parked that wait for outcomes which are settled.
 	unfreed atomic.Bool
 
@@ -90,7 +92,7 @@ type Store struct {
 // Open connects to the database that a URL of the form postgres://user:password@host:port/database names, and brings the
 // schema up to date. It fails when the database cannot be reached or used, saying what to do.
 func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
-	s := &Store{cfg: cfg.withDefaults(), fenced: make(chan struct{})}
+	s := &Store{cfg: cfg.withDefaults(), fenced: make(chan struct{}), freed: make(signal, 1)}
 	s.names, s.queue, s.memory = &names{schema: s.cfg.Schema}, newQueue(s.cfg), newMemory()
 	var err error
 	if s.target, err = parseTarget(url); err != nil {
@@ -165,6 +167,16 @@ func (s *Store) disconnect() {
 	}
 	if s.link != nil {
 		s.link.close()
+	}
+}
+
+// signal holds a token when there is something to look at.
+type signal chan struct{}
+
+func (s signal) tell() {
+	select {
+	case s <- struct{}{}:
+	default:
 	}
 }
 

@@ -58,6 +58,8 @@ type write struct {
 	expired []int64
 	// moreAwait: not all who wait for outcomes of this transaction are free yet.
 	moreAwait bool
+	// frees: it frees some of them.
+	frees bool
 	base      int64 // the positions begin after it
 	lowered   map[int32]orca.Time
 	newest    orca.Time // AcceptedAt of emissions with a key
@@ -229,6 +231,9 @@ func (w *write) keep() {
 	}
 	if w.moreAwait {
 		w.wakeRest()
+	}
+	if w.frees {
+		w.freed.tell()
 	}
 	for i, r := range w.starts {
 		p := orca.Position(w.base) + orca.Position(i) + 1
