@@ -67,7 +67,7 @@ func (f Folder) launch(ctx context.Context, p Program, lock *os.File, r Record) 
 		return r, err
 	}
 	defer log.Close()
-	cmd := exec.Command(p.Path, p.Args...) //nolint:contextcheck // it outlives the command
+	cmd := exec.Command(p.Path, p.Args...) // it outlives this command, and ctx
 	cmd.Env = append(os.Environ(), p.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{lock} // the lock lives as long as the last process that has it open
@@ -104,7 +104,7 @@ func end(cmd *exec.Cmd, exited <-chan error) error {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-exited // how it ended does not matter
+	_ = <-exited // how it ended does not matter
 	return nil
 }
 

@@ -170,7 +170,7 @@ func (o *outcome) unfinished(ctx context.Context, err error) error {
 	look := fmt.Sprintf("%q shows how it stands", "orca window "+o.id)
 	switch {
 	case o.waiting.timeUp(ctx, err):
-		return fmt.Errorf("%s is accepted and was not finished after %s; %s", run, o.waiting.timeout, look)
+		return fmt.Errorf("%s is accepted and was not finished after %s; %s, and \"orca status\" which processors are waited for", run, o.waiting.timeout, look)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("interrupted; %s is accepted and goes on; %s", run, look)
 	case code(err) == codes.NotFound:

@@ -6,6 +6,7 @@ import (
 	"net"
 	"regexp"
 	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -276,7 +277,8 @@ func TestEmitWaitThatEndsBeforeTheRun(t *testing.T) {
 			return nil
 		}
 		got := orca(t, f.start(t), emitArgs("--wait", "--timeout", "1s")...)
-		compare(t, "emit", said{1, "", "orca: window w7 is accepted and was not finished after 1s" + look}, got)
+		compare(t, "emit", said{1, "", "orca: window w7 is accepted and was not finished after 1s" +
+			strings.TrimSpace(look) + ", and \"orca status\" which processors are waited for\n"}, got)
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		t.Parallel()

@@ -189,7 +189,7 @@ func TestRetryWaitThatEndsBeforeTheRun(t *testing.T) {
 		<-s.Context().Done()
 		return nil
 	}
-	compare(t, "timeout", said{1, "", "orca: revision 2 of window w7 is accepted and was not finished after 500ms; \"orca window w7\" shows how it stands\n"},
+	compare(t, "timeout", said{1, "", "orca: revision 2 of window w7 is accepted and was not finished after 500ms; \"orca window w7\" shows how it stands, and \"orca status\" which processors are waited for\n"},
 		orca(t, f.start(t), "retry", "w7", "--wait", "--timeout", "500ms"))
 }
 

@@ -180,7 +180,7 @@ func TestAProcessNumberThatWasUsedAgain(t *testing.T) {
 	default:
 	}
 	_ = other.Process.Kill()
-	<-ended
+	_ = <-ended
 }
 
 // Several commands start one core.

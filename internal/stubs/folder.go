@@ -117,7 +117,7 @@ const markWithin = 256
 func marked(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
-		return false, nil //nolint:nilerr // what cannot be looked at, such as a broken link, was not made here
+		return false, nil // what cannot be looked at, such as a broken link, was not made here
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -127,7 +127,7 @@ func marked(path string) (bool, error) {
 	head := make([]byte, markWithin)
 	n, err := f.Read(head)
 	if err != nil && n == 0 {
-		return false, nil //nolint:nilerr // an empty file has no mark
+		return false, nil // an empty file has no mark
 	}
 	return bytes.Contains(head[:n], []byte(mark)), nil
 }
