@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"sync/atomic"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
