@@ -30,6 +30,7 @@ type Report struct {
 	Overloads []Overload `json:"overloads,omitempty"`
 	Stored    *Stored    `json:"stored,omitempty"`
 	Many      *Many      `json:"many,omitempty"`
+	Postgres  *Postgres  `json:"postgres,omitempty"`
 }
 
 // Machine is what a run was measured on. Nothing is pinned, and every process has GOMAXPROCS as it comes.
@@ -104,6 +105,8 @@ func medians(turns []Turn) (m Turn) {
 		func(t *Turn) *float64 { return &t.AllocationsPerWindow },
 		func(t *Turn) *float64 { return &t.KiBPerWindow },
 		func(t *Turn) *float64 { return &t.CommitsPerWindow },
+		func(t *Turn) *float64 { return &t.ServerCPUPerWindow },
+		func(t *Turn) *float64 { return &t.TransactionsPerWindow },
 	} {
 		var values []float64
 		for i := range turns {
@@ -195,6 +198,9 @@ func (r *Report) Print(out io.Writer) error {
 	if r.Many != nil {
 		r.Many.print(out)
 	}
+	if r.Postgres != nil {
+		return r.Postgres.print(out)
+	}
 	return nil
 }
 
@@ -239,6 +245,11 @@ func (r *Report) Faults() error {
 		lost, duplicated = lost+o.Lost, duplicated+o.Duplicated
 	}
 	var turns []Turn
+	if r.Postgres != nil {
+		for _, row := range r.Postgres.Rows {
+			turns = append(turns, row.Core)
+		}
+	}
 	if r.Stored != nil {
 		turns = append(turns, r.Stored.Empty, r.Stored.Full)
 	}

@@ -31,6 +31,9 @@ type subject struct {
 	process *child
 	conn    *grpc.ClientConn
 	workers []*worker
+	// others are the other cores of its ledger, and server what the ledger is kept by, where that is no file.
+	others []*subject
+	server *server
 }
 
 // worker is a processor that runs.
@@ -43,8 +46,13 @@ var readyLine = regexp.MustCompile(`^orca is ready: grpc=(\S+) http=(\S+) store=
 
 // startCore starts a core on the store in a folder, with the settings that it has by default and these options.
 func startCore(ctx context.Context, binary, dir string, options ...string) (*subject, error) {
+	return startCoreOn(ctx, binary, "sqlite:"+filepath.Join(dir, "orca.db"), options...)
+}
+
+// startCoreOn starts a core on a store.
+func startCoreOn(ctx context.Context, binary, store string, options ...string) (*subject, error) {
 	line := make(chan string, 1)
-	args := append([]string{"serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--store", "sqlite:" + filepath.Join(dir, "orca.db")}, options...)
+	args := append([]string{"serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--store", store}, options...)
 	process, err := launch(ctx, func(r io.Reader) {
 		text, _ := bufio.NewReader(r).ReadString('\n')
 		line <- text
@@ -147,6 +155,9 @@ func (s *subject) stop() error {
 	if s.console != nil {
 		err = s.process.stop()
 	}
+	for _, other := range s.others {
+		err = errors.Join(err, other.stop())
+	}
 	s.discard()
 	return err
 }
@@ -158,11 +169,19 @@ func (s *subject) discard() {
 	for _, w := range s.workers {
 		w.kill()
 	}
+	for _, other := range s.others {
+		other.discard()
+	}
 	s.workers = nil
 }
 
 // idle waits until no run is open.
 func (s *subject) idle(ctx context.Context) error {
+	for _, other := range s.others {
+		if err := other.idle(ctx); err != nil {
+			return err
+		}
+	}
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {

@@ -24,7 +24,10 @@ type Turn struct {
 	AllocationsPerWindow float64 `json:"allocations_per_window,omitempty"`
 	KiBPerWindow         float64 `json:"allocated_kib_per_window,omitempty"`
 	CommitsPerWindow     float64 `json:"commits_per_window,omitempty"`
-	PeakMiB              float64 `json:"peak_rss_mib"`
+	// Of the server of a database: time on CPUs in microseconds, and transactions that wrote, of everybody.
+	ServerCPUPerWindow    float64 `json:"server_cpu_us_per_window,omitempty"`
+	TransactionsPerWindow float64 `json:"transactions_per_window,omitempty"`
+	PeakMiB               float64 `json:"peak_rss_mib"`
 	// Windows is how many were accepted in the whole turn.
 	Windows    int `json:"windows"`
 	Refused    int `json:"refused,omitempty"`
@@ -188,6 +191,8 @@ func (m measurement) turn(t *tally) Turn {
 		turn.AllocationsPerWindow = (m.after.allocations - m.before.allocations) / processed
 		turn.KiBPerWindow = (m.after.bytes - m.before.bytes) / 1024 / processed
 		turn.CommitsPerWindow = (m.after.commits - m.before.commits) / processed
+		turn.ServerCPUPerWindow = float64((m.after.server - m.before.server).Microseconds()) / processed
+		turn.TransactionsPerWindow = (m.after.transactions - m.before.transactions) / processed
 	}
 	return turn
 }

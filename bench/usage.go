@@ -20,10 +20,36 @@ import (
 type usage struct {
 	cpu                         time.Duration
 	allocations, bytes, commits float64
+	// Of the server of a database: the time of its processes, and everybody's transactions that wrote.
+	server       time.Duration
+	transactions float64
 }
 
-// used reads the usage of a subject.
+// plus adds what another core has used.
+func (u usage) plus(o usage) usage {
+	u.cpu, u.allocations, u.bytes, u.commits = u.cpu+o.cpu, u.allocations+o.allocations, u.bytes+o.bytes, u.commits+o.commits
+	return u
+}
+
+// used reads the usage of a subject: of all its cores together.
 func (s *subject) used(ctx context.Context) (u usage, err error) {
+	if u, err = s.usedByOne(ctx); err != nil {
+		return u, err
+	}
+	for _, other := range s.others {
+		more, err := other.usedByOne(ctx)
+		if err != nil {
+			return u, err
+		}
+		u = u.plus(more)
+	}
+	if s.server != nil {
+		u.server, u.transactions, err = s.server.used(ctx)
+	}
+	return u, err
+}
+
+func (s *subject) usedByOne(ctx context.Context) (u usage, err error) {
 	p, err := process.NewProcessWithContext(ctx, int32(s.process.cmd.Process.Pid))
 	if err != nil {
 		return u, fmt.Errorf("look at the process: %w", err)

@@ -35,6 +35,6 @@ func Copy(ctx context.Context, from, to, schema string, progress func(table stri
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, target.Close()) }()
+	defer func() { err = errors.Join(err, target.Close()) }() //nolint:contextcheck // it has a time limit of its own
 	return transfer.Copy(ctx, source, target, progress)
 }

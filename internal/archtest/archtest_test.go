@@ -49,7 +49,7 @@ var table = []row{
 		internal + "rpc", internal + "store/postgres", internal + "store/sqlite", internal + "store/transfer",
 	}},
 	{internal + "demo", "`orca demo`, a user of the SDK", []string{internal + "app", internal + "config", "sdk/go"}},
-	{"bench", "measures a core beside a ceiling, both as processes", []string{"contract/go"}},
+	{"bench", "measures a core beside a ceiling, both as processes", []string{internal + "pgserver", "contract/go"}},
 	{"bench/overhead", "compares processors written with an SDK and on bare stubs", []string{"bench"}},
 	{"bench/processors/go", "a processor to measure, written with the Go SDK", []string{"sdk/go"}},
 	{internal + "background", "a core as a process that outlives the command which started it", nil},

@@ -24,6 +24,8 @@ type benchFlags struct {
 	windows  int64
 	stored   int64
 	many     int
+	store    string
+	cores    int
 	overload bool
 	save     string
 	jsonFlag
@@ -41,9 +43,12 @@ func (s *shell) bench() *cobra.Command {
 			"everything in memory (bench/ceiling; \"make bench\" builds it), and ratios are shown.\n\n" +
 			"--shape waiting lets --windows wait for a processor that is away. --overload emits three times what the core can\n" +
 			"take, for --for. --stored measures a store of so many windows beside an empty one, and starts on it.\n" +
-			"--processors registers so many, of ten algorithms each, and looks at a core while they are idle. Exit code 1 when a window was lost or came twice.",
+			"--processors registers so many, of ten algorithms each, and looks at a core while they are idle. --store postgres starts a\n" +
+			"PostgreSQL of its own, and has one core on it, --cores of them, one on SQLite and pgbench take turns, by default in\n" +
+			"closed loops of 64 windows. Exit code 1 when a window was lost or came twice.",
 		Example: "  orca bench --shape chain --concurrency 16 --turns 3\n  orca bench --shape waiting --windows 1000000\n" +
-			"  orca bench --overload --shape chain --for 60s\n  orca bench --stored 10000000 --kept large",
+			"  orca bench --overload --shape chain --for 60s\n  orca bench --stored 10000000 --kept large\n" +
+			"  orca bench --store postgres --cores 3 --shape single,chain --turns 3",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return s.runBench(c, f) },
 	}
@@ -72,6 +77,8 @@ func (f *benchFlags) add(c *cobra.Command) {
 	flags.BoolVar(&f.overload, "overload", false, "emit three times what the core can take")
 	flags.Int64Var(&f.stored, "stored", 0, "measure a store of so many windows, which takes a minute a million to make and half a gigabyte")
 	flags.IntVar(&f.many, "processors", 0, "measure with so many idle processors")
+	flags.StringVar(&f.store, "store", "sqlite", "measure cores on a `STORE`: sqlite or postgres")
+	flags.IntVar(&f.cores, "cores", 1, "also so many cores on one ledger, with --store postgres")
 	flags.StringVar(&f.cfg.Kept, "kept", "", "make the store of --stored in this `FOLDER`, or use the one that is there")
 	flags.StringVar(&f.cfg.Dir, "dir", "", "keep the stores in this `FOLDER` while it lasts; it must be on a disk (default the current one)")
 	flags.StringSliceVar(&f.cfg.Processor, "processor", nil, "have this `COMMAND` serve the shapes, its words parted by commas; it is given --core, --shape and --name, and reports as bench/processor.go does")
@@ -111,6 +118,10 @@ func (f *benchFlags) check(c *cobra.Command) error {
 	if f.stored < 0 || f.many < 0 || (f.stored > 0 || f.many > 0) && (len(f.shapes) > 0 || f.overload || f.stored > 0 && f.many > 0) {
 		return wrong(c, "--stored %d and --processors %d are numbers of windows and processors, and runs of their own; want one alone", f.stored, f.many)
 	}
+	alone := len(f.shapes) == 1 && f.shapes[0] == waitingShape || f.overload || f.stored > 0 || f.many > 0
+	if f.store != "sqlite" && f.store != "postgres" || f.cores < 1 || f.cores > 1 && f.store == "sqlite" || f.store == "postgres" && alone {
+		return wrong(c, "--store %s --cores %d: want sqlite with one core, or postgres, which is a run of its own", f.store, f.cores)
+	}
 	if f.cfg.Turns < 1 || f.cfg.For <= 0 || f.cfg.Assets < 1 || f.windows < 1 || f.cfg.Rate < 0 {
 		return wrong(c, "--turns, --for, --assets and --windows must be above 0, and --rate not below it")
 	}
@@ -135,6 +146,9 @@ func (s *shell) runBench(c *cobra.Command, f *benchFlags) error {
 			g, err := app.Grow(ctx, path, windows, progress)
 			return bench.Sizes(g), err
 		})
+	case f.store == "postgres":
+		f.forPostgres(c)
+		report, err = bench.RunPostgres(c.Context(), f.cfg, f.cores)
 	case f.many > 0:
 		report, err = bench.RunMany(c.Context(), f.cfg, f.many)
 	case f.overload:
@@ -151,6 +165,16 @@ func (s *shell) runBench(c *cobra.Command, f *benchFlags) error {
 		err = report.Print(s.out)
 	}
 	return errors.Join(err, f.keep(report), report.Faults())
+}
+
+// forPostgres has the shapes without lookbacks measured with 64 windows at once, unless others are asked for.
+func (f *benchFlags) forPostgres(c *cobra.Command) {
+	if len(f.shapes) == 0 {
+		f.cfg.Shapes = bench.Shapes()[:5]
+	}
+	if !c.Flags().Changed("concurrency") {
+		f.cfg.Concurrency = []int{64}
+	}
 }
 
 // keep writes the report and its plot to files named after the time and the commit.

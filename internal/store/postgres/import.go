@@ -38,7 +38,7 @@ func OpenImport(ctx context.Context, url, schema, tag, state string) (*Import, e
 		err = i.begin(ctx, tag, state)
 	}
 	if err != nil {
-		_ = i.Close() // there may be no connection to close
+		_ = i.Close() //nolint:contextcheck // it has a time limit of its own
 		return nil, i.target.explain(schema, err)
 	}
 	return i, nil
@@ -49,7 +49,9 @@ func (i *Import) Close() error {
 	if i.conn == nil {
 		return nil
 	}
-	return i.conn.Close(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	return i.conn.Close(ctx)
 }
 
 // Done says that the schema has the whole ledger already.

@@ -1,0 +1,54 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orca-telemetry/orca/internal/pgserver"
+)
+
+// One core and several on PostgreSQL come to their end beside one on SQLite, with nothing lost and nothing twice, and with
+// the time and the transactions of the server.
+func TestRunPostgres(t *testing.T) {
+	t.Parallel()
+	cfg := short(t)
+	cfg.Shapes = Shapes()[:2]
+	report, err := RunPostgres(t.Context(), cfg, 2)
+	if errors.Is(err, pgserver.ErrNone) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		Shape, Store string
+		Cores        int
+	}
+	var got []row
+	for _, r := range report.Postgres.Rows {
+		got = append(got, row{r.Shape, r.Store, r.Cores})
+		sane(t, r.Shape, r.Core)
+		if onServer := r.Store == "postgres"; onServer != (r.Core.TransactionsPerWindow > 0) || onServer != (r.Core.ServerCPUPerWindow > 0) {
+			t.Errorf("%s on %s has %v transactions and %v µs of the server a window", r.Shape, r.Store, r.Core.TransactionsPerWindow, r.Core.ServerCPUPerWindow)
+		}
+	}
+	want := []row{
+		{"single", "sqlite", 1}, {"single", "postgres", 1}, {"single", "postgres", 2},
+		{"chain", "sqlite", 1}, {"chain", "postgres", 1}, {"chain", "postgres", 2},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	var text bytes.Buffer
+	if err := errors.Join(report.Print(&text), report.Faults()); err != nil {
+		t.Error(err)
+	}
+	if strings.Count(text.String(), "postgres") != 4 {
+		t.Errorf("the report says:\n%s", &text)
+	}
+}
