@@ -31,7 +31,7 @@ million: ## Emit a million windows and say how much memory the core held
 	ORCA_TEST_WINDOWS=1000000 go test -count=1 -timeout=2h -v -run=TestManyWindows ./internal/e2e
 
 .PHONY: torture
-torture: ## Kill a core and its processors under load and check what came of it; FOR=10m, KILLS=1000, WITH=DiskErrors or WITH=Cores, SEED=7, DIR=kept
+torture: $(if $(filter Languages,$(WITH)),sdk-python sdk-nodejs) ## Kill a core and its processors under load and check what came of it; FOR=10m, KILLS=1000, WITH=DiskErrors, Cores or Languages, SEED=7, DIR=kept
 	ORCA_TORTURE_FOR=$(or $(FOR),5m) ORCA_TORTURE_KILLS=$(KILLS) ORCA_TORTURE_SEED=$(SEED) ORCA_TORTURE_DIR=$(abspath $(DIR)) go test -count=1 -timeout=0 -v -run='^TestTorture$(addprefix With,$(WITH))$$' ./internal/e2e
 
 .PHONY: bench
@@ -93,7 +93,7 @@ check-lint: $(BIN)/golangci-lint
 	cd tools && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
 
 RUFF = $(CACHE)/sdk/python/bin/ruff --config pyproject.toml
-PYTHON_FOLDERS := . ../../examples/python ../../conformance/processors/python
+PYTHON_FOLDERS := . ../../examples/python ../../conformance/processors/python ../../internal/torture/processor/python
 .PHONY: check-python
 check-python: sdk-python
 	cd $(SDK_PYTHON) && $(RUFF) format --check --quiet $(PYTHON_FOLDERS) && $(RUFF) check --quiet $(PYTHON_FOLDERS)
@@ -241,7 +241,7 @@ $(CACHE)/sdk/wheel/.installed: conformance/bare/python/requirements.txt $(CACHE)
 
 SDK_NODE := sdk/nodejs
 # Programs that are made with it, as its own tools find them.
-SDK_NODE_PROGRAMS := ../../conformance/processors/nodejs ../../examples/typescript
+SDK_NODE_PROGRAMS := ../../conformance/processors/nodejs ../../examples/typescript ../../internal/torture/processor/nodejs
 
 .PHONY: sdk-nodejs
 sdk-nodejs: $(CACHE)/sdk/nodejs.built
@@ -251,7 +251,7 @@ $(CACHE)/sdk/nodejs.installed: $(addprefix $(SDK_NODE)/,package.json package-loc
 	cd $(SDK_NODE) && $(NPM_CI)
 	@touch $@
 
-$(CACHE)/sdk/nodejs.built: $(CACHE)/sdk/nodejs.installed $(wildcard $(SDK_NODE)/*.json $(SDK_NODE)/*.mjs) $(shell find $(SDK_NODE)/src $(SDK_NODE)/test $(SDK_NODE)/bench conformance/processors/nodejs examples/typescript -name '*.ts')
+$(CACHE)/sdk/nodejs.built: $(CACHE)/sdk/nodejs.installed $(wildcard $(SDK_NODE)/*.json $(SDK_NODE)/*.mjs) $(shell find $(SDK_NODE)/src $(SDK_NODE)/test $(SDK_NODE)/bench conformance/processors/nodejs examples/typescript internal/torture/processor/nodejs -name '*.ts')
 	cd $(SDK_NODE) && npm run --silent build && npm run --silent build-tests
 	@touch $@
 

@@ -89,6 +89,31 @@ func TestTortureWithCores(t *testing.T) {
 	torment(t, cfg)
 }
 
+// The processors of one DAG are a pool of Go and TypeScript, and Python: whatever is killed, every row is right. Their
+// starts take longer than the other tests have: `make torture WITH=Languages`.
+func TestTortureWithLanguages(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("ORCA_TORTURE_FOR") == "" {
+		t.Skip("it runs with `make torture WITH=Languages`")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := filepath.Join(root, ".cache", "sdk", "python", "bin", "python")
+	nodejs := filepath.Join(root, "sdk", "nodejs", "build", "programs", "internal", "torture", "processor", "nodejs", "processor.js")
+	for target, path := range map[string]string{"sdk-python": python, "sdk-nodejs": nodejs} {
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("%v; run make %s", err, target)
+		}
+	}
+	torment(t, torture.Config{Others: map[string][]string{
+		"press-b": {"node", nodejs},
+		"paint-a": {"env", "PYTHONPATH=" + filepath.Join(root, "sdk", "python", "src"), python,
+			filepath.Join(root, "internal", "torture", "processor", "python", "processor.py")},
+	}})
+}
+
 // All of it at once, which takes longer than the other tests have: `make torture WITH=Everything`.
 func TestTortureWithEverything(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,9 @@
 // at the moment when somebody was told of it, or when a dependent of it began. A request that came over a connection
 // which the processor accepted after that moment was sent after it, whatever was delayed in between, and a core that was
 // started anew has only such connections.
+//
+// Processors are programs made with the SDKs: the one in Go in the folder processor, and those in the other languages in
+// its folders, which are told the work as JSON.
 package torture
 
 import "time"

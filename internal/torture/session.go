@@ -26,6 +26,9 @@ import (
 type Config struct {
 	// Core and Processor are the paths of the programs: cmd/orca and internal/torture/processor.
 	Core, Processor string
+	// Others are commands of processes that run another program than Processor, by their names. They are told the path of
+	// the work as well, and there is no Network for them.
+	Others map[string][]string
 	// Dir is an empty folder for the store, the journals and the logs.
 	Dir string
 	// For is how long windows are emitted and faults happen.
@@ -159,6 +162,9 @@ func (s *session) open(ctx context.Context) (err error) {
 		if err := u.start(ctx, address); err != nil {
 			return err
 		}
+	}
+	if err := writeWork(s.cfg.work()); err != nil {
+		return err
 	}
 	// A pool of twins and a processor that is alone.
 	for i, u := range []struct{ name, processor string }{{"press-a", Press}, {"press-b", Press}, {"paint-a", Paint}} {

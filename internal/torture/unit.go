@@ -241,12 +241,12 @@ func newProcessor(cfg Config, name, processor, host, core string, network *proxy
 	starts := 0
 	return &unit{name: name, ordeal: planned(steps), launch: func(ctx context.Context, address string) (*process, string, error) {
 		starts++
-		args := []string{"-processor", processor, "-core", core, "-listen", cmp.Or(address, cfg.Cores.address(name, host)+":0"),
-			"-journal", cfg.file(name, starts, "journal")}
+		args := []string{"--processor", processor, "--core", core, "--listen", cmp.Or(address, cfg.Cores.address(name, host)+":0"),
+			"--journal", cfg.file(name, starts, "journal")}
 		if network != nil {
-			args = append(args, "-announce", network.address())
+			args = append(args, "--announce", network.address())
 		}
-		line := slices.Concat(cfg.Cores.prefix(name), []string{cfg.Processor}, args)
+		line := slices.Concat(cfg.Cores.prefix(name), cfg.command(name), args)
 		p, err := launch(cfg.file(name, starts, "log"), line[0], line[1:]...)
 		if err != nil {
 			return nil, "", err
@@ -262,6 +262,17 @@ func newProcessor(cfg Config, name, processor, host, core string, network *proxy
 		return p, at, nil
 	}}
 }
+
+// command is what the command line of a processor begins with.
+func (cfg Config) command(unit string) []string {
+	if other := cfg.Others[unit]; other != nil {
+		return slices.Concat(other, []string{"--work", cfg.work()})
+	}
+	return []string{cfg.Processor}
+}
+
+// work is the path of the work, for processors that cannot read it by themselves.
+func (cfg Config) work() string { return filepath.Join(cfg.Dir, "work.json") }
 
 // file is the path of what a process writes after its n-th start.
 func (cfg Config) file(unit string, n int, ending string) string {
