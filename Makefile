@@ -153,7 +153,7 @@ test-python: sdk-python $(BIN)/orca ## Test the Python SDK alone
 .PHONY: test-nodejs
 test-nodejs: sdk-nodejs $(BIN)/orca ## Test the TypeScript SDK alone
 	@mkdir -p $(REPORTS)
-	@cd $(SDK_NODE) && ORCA_BIN=$(BIN)/orca node --test --test-reporter=dot --test-reporter-destination=stdout \
+	@cd $(SDK_NODE) && ORCA_BIN=$(BIN)/orca node --test --test-timeout=120000 --test-reporter=dot --test-reporter-destination=stdout \
 		--test-reporter=junit --test-reporter-destination=$(REPORTS)/sdk-nodejs.xml $(NODE_TEST) build/tests/test/*.test.js build/programs/examples/typescript/*/*.test.js
 
 .PHONY: fuzz

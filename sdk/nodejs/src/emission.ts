@@ -16,6 +16,7 @@ export type EmitStatus = "processing triggered" | "no triggered algorithms" | "t
 export interface Emission {
   /** What `wait` takes. It is empty when the core gives none. */
   readonly windowId: string;
+  /** What the window has set in motion. */
   readonly status: EmitStatus;
 }
 

@@ -109,6 +109,12 @@ export function callError(call: FailedCall, words: string): OrcaError {
   return new kind(text, call);
 }
 
+/** Makes the error of a class that has this name, which came from another thread. */
+export function errorOf(name: string, message: string): OrcaError {
+  const kind = [...kinds.values()].find((known) => new known("").name === name) ?? OrcaError;
+  return new kind(message);
+}
+
 /** Gives the words of whatever was thrown. */
 export function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -37,7 +37,9 @@ export type Freshness = "current" | "stale" | "not compared";
 
 /** What became of one algorithm in a run. */
 export class Node {
+  /** Which algorithm. */
   readonly algorithm: AlgorithmID;
+  /** What became of it. */
   readonly state: NodeState;
   /** Why it failed, was skipped or was cancelled. */
   readonly reason: string;
@@ -45,6 +47,7 @@ export class Node {
   readonly error: PlainObject | undefined;
   /** How many executions were counted. */
   readonly attempts: number;
+  /** When that was on disk. */
   readonly settled: Date;
   /** The position of the run in which this came about: an earlier one where a retry kept it. */
   readonly producedAt: bigint;
@@ -86,13 +89,17 @@ export class Node {
 
 /** A finished run of a window. */
 export class Outcome {
+  /** Whose run it is. */
   readonly windowId: string;
   /** The run's place in the order of acceptance, over all windows. */
   readonly position: bigint;
   /** 1 for the run of the emit, and one more with each retry or reprocess. */
   readonly revision: number;
+  /** How it ended. */
   readonly state: RunState;
+  /** When it was accepted. */
   readonly accepted: Date;
+  /** When it ended. */
   readonly finished: Date;
   /** The algorithms of the run, in the order in which they settled. */
   readonly nodes: readonly Node[];
@@ -132,9 +139,11 @@ export class Outcome {
 
 /** The core's word that it has the next run of a window on disk. */
 export interface Rerun {
+  /** Whose run it is. */
   readonly windowId: string;
   /** The run's number among those of the window; `client.outcome` takes it. */
   readonly revision: number;
+  /** Its place in the order of acceptance, over all windows. */
   readonly position: bigint;
   /** What a reprocess has set in motion. A retry does not say. */
   readonly status: EmitStatus | undefined;
@@ -148,12 +157,15 @@ export interface GivenRow {
   readonly dependency: number;
   /** Whose result it is. */
   readonly of: AlgorithmID;
+  /** How far back that looks. */
   readonly lookback: Lookback;
+  /** The result with its window. */
   readonly row: Row<AnyResult>;
   /** The result of the run's own window. */
   readonly current: boolean;
   /** Of the run that the row is taken from, like its revision. */
   readonly position: bigint;
+  /** Of the run that the row is taken from. */
   readonly revision: number;
   /** The position of the run in which the result came about: an earlier one where a retry kept it. */
   readonly producedAt: bigint;

@@ -43,6 +43,7 @@ export interface ProcessorOptions extends CoreOptions, AddressOptions {
  * The name identifies it towards the core, in every program that serves it: several instances of one name share its work.
  */
 export class Processor {
+  /** What it is called towards the core. */
   readonly name: string;
   readonly #algorithms: Algorithm<unknown>[] = [];
   readonly #options: ProcessorOptions;

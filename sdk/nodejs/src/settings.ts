@@ -19,8 +19,11 @@ const maxToken = 4096;
  * For a processor that serves TLS, `certificate` and `key` are the server's, and `ca` demands certificates of clients.
  */
 export interface TLS {
+  /** Who signs the certificates of the other side. */
   readonly ca?: Uint8Array | string;
+  /** The own certificate, with those between it and its authority. */
   readonly certificate?: Uint8Array | string;
+  /** The key of the own certificate. */
   readonly key?: Uint8Array | string;
 }
 

@@ -27,10 +27,16 @@ export type ToWorker =
       readonly asked: Uint8Array;
       readonly execId: string;
       /** Its one element becomes 1 when the execution is given up, which a busy thread can see. */
-      readonly cancelled: Int32Array<SharedArrayBuffer>;
+      readonly cancelled: Int32Array;
     }
   | { readonly kind: "cancel" }
-  | { readonly kind: "emitted"; readonly call: number; readonly emission?: unknown; readonly error?: string };
+  | { readonly kind: "emitted"; readonly call: number; readonly emission?: unknown; readonly error?: Told };
+
+/** An error, as it travels between threads. */
+interface Told {
+  readonly name: string;
+  readonly message: string;
+}
 
 /** What a worker tells. */
 export type FromWorker =
@@ -112,7 +118,8 @@ class Thread {
       const emission = await this.task?.execution.emit(windowOf(WindowMessage.decode(window)), key);
       this.#tell({ kind: "emitted", call, emission });
     } catch (error) {
-      this.#tell({ kind: "emitted", call, error: wordsOf(error) });
+      const name = error instanceof Error ? error.name : "";
+      this.#tell({ kind: "emitted", call, error: { name, message: wordsOf(error) } });
     }
   }
 

@@ -17,6 +17,7 @@ export interface FieldTypes {
 
 /** What is said of a metadata field. */
 export interface FieldOptions {
+  /** What it means, for those who look at what there is. */
   readonly description?: string;
   /** Lookbacks take only windows that have the same value in it, such as the same machine. */
   readonly filter?: boolean;
@@ -86,7 +87,9 @@ export function field(
 
 /** What is said of a window type. */
 export interface WindowTypeOptions {
+  /** What it is, for those who look at what there is. */
   readonly description?: string;
+  /** The metadata that every window of the type has. */
   readonly fields?: readonly Field<unknown>[];
 }
 
@@ -96,9 +99,13 @@ export interface WindowTypeOptions {
  *     const lap = new WindowType("Lap", "1.0.0", { description: "One lap of one car", fields: [car] });
  */
 export class WindowType {
+  /** PascalCase. */
   readonly name: string;
+  /** Three numbers. */
   readonly version: string;
+  /** What it is, in words. */
   readonly description: string;
+  /** The metadata that every window of the type has. */
   readonly fields: readonly Field<unknown>[];
 
   constructor(name: string, version: string, options: WindowTypeOptions = {}) {

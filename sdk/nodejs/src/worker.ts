@@ -4,7 +4,7 @@ import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import type { Algorithm } from "./algorithm.js";
 import { ExecuteAlgorithm, Result, Window as WindowMessage } from "./contract/service.js";
 import type { Emission } from "./emission.js";
-import { InvalidError, OrcaError } from "./errors.js";
+import { errorOf, InvalidError, OrcaError } from "./errors.js";
 import { execute, failed } from "./execute.js";
 import type { Emitter } from "./run.js";
 import { type FromWorker, type ToWorker, workerMark } from "./threads.js";
@@ -56,7 +56,8 @@ function listen(algorithms: ReadonlyMap<string, Algorithm<unknown>>): void {
         running.abort(new OrcaError("the core has given this execution up"));
         break;
       case "emitted":
-        if (message.error !== undefined) emits.get(message.call)?.reject(new OrcaError(message.error));
+        if (message.error !== undefined)
+          emits.get(message.call)?.reject(errorOf(message.error.name, message.error.message));
         else emits.get(message.call)?.resolve(message.emission as Emission);
         emits.delete(message.call);
         break;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { status } from "@grpc/grpc-js";
 import { nameOnly } from "../src/algorithm.js";
 import { type ExecutionRequest, HealthCheckResponse_Status as Health } from "../src/contract/service.js";
 import { Processor, value } from "../src/index.js";
@@ -47,7 +48,7 @@ test("an algorithm runs on another thread, on what it was given", async (t) => {
 
 test("failures come back as from everywhere", async (t) => {
   const { stub } = await serve(t, 2);
-  for (const [name, status, words] of [
+  for (const [name, want, words] of [
     ["Fails", 0, /^no signal$/],
     ["Breaks", 1, /^RangeError: too far$/],
     ["Exits", 1, /the worker thread of .*crunching.js failed: it ended with code 7$/],
@@ -55,7 +56,7 @@ test("failures come back as from everywhere", async (t) => {
   ] as const) {
     const { results } = await stub.results(request(name));
     const result = results[0]?.algorithmResult?.result;
-    assert.equal(result?.status, status, name);
+    assert.equal(result?.status, want, name);
     assert.match(String(readStruct(result.error)["message"] ?? ""), words);
   }
 });
@@ -66,8 +67,8 @@ test("heartbeats are answered while every thread computes, and others run", asyn
   const ended = new Promise((resolve) => stream.on("status", resolve));
   stream.resume();
   for (;;) {
-    const { status, metrics } = await stub.health();
-    assert.equal(status, Health.STATUS_SERVING);
+    const { status: health, metrics } = await stub.health();
+    assert.equal(health, Health.STATUS_SERVING);
     if (metrics?.activeTasks === 1) break;
   }
   assert.equal((await stub.results(request("Here"))).results.length, 1);
@@ -84,6 +85,13 @@ test("an algorithm on a thread emits over the processor's connection", async (t)
     core.emits.map(({ window, key }) => [window.windowTypeName, key]),
     [["Nested", "key"]],
   );
+});
+
+test("what goes wrong with an emit is of the same class on a thread", async (t) => {
+  const { stub } = await serve(t, 1, { emit: () => ({ code: status.ALREADY_EXISTS, details: "another window" }) });
+  const { results } = await stub.results(request("Emits"));
+  const { message } = readStruct(results[0]?.algorithmResult?.result?.error ?? new Uint8Array());
+  assert.match(String(message), /^ConflictError: emit window Nested 1.0.0 at .*: another window$/);
 });
 
 test("what computes is cut off when the drain ends", async (t) => {
