@@ -46,22 +46,49 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(Ad
 	if err != nil {
 		return err
 	}
-	for {
-		l, err := listen(ctx, cfg)
-		if err != nil {
+	for again := false; ; again = true {
+		c, err := begin(ctx, cfg, log, a)
+		switch {
+		case err != nil && again && ctx.Err() == nil:
+			log.Warn("the core cannot begin anew; trying again", "error", err)
+			pause(ctx, beginAgain)
+			continue
+		case err != nil:
 			return err
 		}
-		c, err := newCore(ctx, cfg, log, l, a)
-		if err != nil {
-			return errors.Join(err, l.close())
-		}
-		err = c.run(ctx, func() { ready(l.addresses()) })
+		at := c.listeners.addresses()
+		err = c.run(ctx, func() { ready(at) })
 		if ctx.Err() != nil || !errors.Is(err, orca.Fenced) {
 			return err
 		}
 		log.Warn("another core took over the runs of this one, which was silent for longer than its lease; it begins anew", "lease", cfg.Lease)
-		cfg.GRPC, cfg.HTTP = l.addresses().GRPC, l.addresses().HTTP
+		cfg.GRPC, cfg.HTTP = at.GRPC, at.HTTP
 		ready = func(Addresses) {}
+	}
+}
+
+// beginAgain is when a core tries again to begin anew that could not, such as when the database is away at that moment.
+const beginAgain = 500 * time.Millisecond
+
+// begin makes a core that listens.
+func begin(ctx context.Context, cfg config.Config, log *slog.Logger, a access) (*core, error) {
+	l, err := listen(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newCore(ctx, cfg, log, l, a)
+	if err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return c, nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 

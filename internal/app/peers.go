@@ -23,7 +23,7 @@ func (c *core) join(ctx context.Context) error {
 	}
 	c.member = cluster.New(cluster.Config{
 		Ledger: c.store.shared, Self: orca.Core{Address: c.listeners.addresses().GRPC, Version: Version()}, Lease: c.cfg.Lease,
-		Load: c.load, OnLeftover: c.engine.Leftover, OnPeers: c.fleet.Share, OnRenewed: c.fleet.Lease, Refresh: c.registry.Refresh, Log: c.log,
+		Load: c.load, OnLeftover: c.engine.Leftover, OnFreed: c.engine.Freed, OnPeers: c.fleet.Share, OnRenewed: c.fleet.Lease, Refresh: c.registry.Refresh, Log: c.log,
 	})
 	return c.member.Join(ctx)
 }

@@ -45,6 +45,8 @@ type Config struct {
 	Load func() orca.CoreLoad
 	// OnLeftover is told with each renewal what no core works on. It must not block.
 	OnLeftover func(orca.Leftover)
+	// OnFreed is told when this core has freed runs that waited. It must not block.
+	OnFreed func()
 	// OnPeers is told how many cores are alive when that changes. It must not block.
 	OnPeers func(alive int)
 	// OnRenewed is told until when nobody takes over, by this process' clock. It must not block.
@@ -122,7 +124,7 @@ func (m *Member) Run(ctx context.Context) error {
 		case <-m.cfg.Ledger.Fenced():
 			return orca.Errorf(orca.Fenced, "another core has taken over")
 		case <-m.cfg.Ledger.Freed():
-			m.cfg.OnLeftover(orca.Leftover{Free: true})
+			m.cfg.OnFreed()
 		case <-tick.C:
 			due = true
 		}

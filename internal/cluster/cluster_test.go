@@ -47,7 +47,7 @@ func runMember(t *testing.T) (l *ledger, peers chan int, ended chan error) {
 	l, peers, ended = &ledger{fenced: make(chan struct{})}, make(chan int, 10), make(chan error, 1)
 	l.alive.Store(1)
 	m := New(Config{Ledger: l, Lease: 10 * time.Second, Load: func() orca.CoreLoad { return orca.CoreLoad{} },
-		OnLeftover: func(orca.Leftover) {}, OnRenewed: func(until time.Time) { l.until.Store(&until) }, OnPeers: func(n int) { peers <- n }, Refresh: func(context.Context) error { return nil }})
+		OnLeftover: func(orca.Leftover) {}, OnFreed: func() {}, OnRenewed: func(until time.Time) { l.until.Store(&until) }, OnPeers: func(n int) { peers <- n }, Refresh: func(context.Context) error { return nil }})
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	go func() { ended <- m.Run(ctx) }()

@@ -242,3 +242,42 @@ func (cs *cores) state() string {
 	}
 	return b.String()
 }
+
+// Whichever core is asked to cancel a window or to forget a processor: all open nodes are settled, though other cores have the
+// runs, and a core that is asked for what it knows nothing of says how many runs there were.
+func TestAnyCoreCancelsAndForgets(t *testing.T) {
+	t.Parallel()
+	cs := startCores(t, 3, rand.New(rand.NewPCG(2, 2)))
+	begun := make(chan struct{}, 100)
+	p := orcatest.NewProcessor(t, "p", orcatest.Algorithm{Algorithm: orcatest.Define("W", "A"),
+		Run: func(ctx context.Context, _ *pb.ExecutionRequest, _ *pb.ExecuteAlgorithm) (*pb.Result, error) {
+			begun <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+	ctx, cancel := context.WithTimeout(t.Context(), orcatest.Patience)
+	defer cancel()
+	if _, err := cs.all[0].RegisterProcessor(ctx, p.Registration()); err != nil {
+		t.Fatal(err)
+	}
+	cs.agree(t)
+	id := cs.all[0].emit(orcatest.Window("W", "1.0.0", 0, nil))
+	<-begun
+	answer, err := cs.all[1].CancelWindow(ctx, &pb.CancelWindowRequest{Id: id})
+	if err != nil || answer.GetRun().GetState() != pb.RunState_RUN_STATE_CANCELLED {
+		t.Errorf("cancel at another core: %v, %v", answer, err)
+	}
+	const windows = 9
+	for i := range windows {
+		cs.all[i%3].emit(orcatest.Window("W", "1.0.0", 1+i, nil))
+		<-begun
+	}
+	forgotten, err := cs.all[2].ForgetProcessor(ctx, &pb.ForgetProcessorRequest{Name: "p"})
+	if err != nil || forgotten.GetRuns() != windows {
+		t.Errorf("forget: %v, %v; want %d runs", forgotten, err, windows)
+	}
+	open, err := cs.all[0].ListWindows(ctx, &pb.ListWindowsRequest{State: pb.RunState_RUN_STATE_OPEN})
+	if err != nil || len(open.GetWindows()) > 0 {
+		t.Errorf("open afterwards: %v, %v", open, err)
+	}
+}

@@ -234,8 +234,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	}
 	e.stats.open.Store(backlog.Open)
 	e.admission.begin(backlog.Newest)
-	if e.admission.shared {
-		e.admission.doubt = true
+	if e.admission.shared { // nothing is claimed before this core has heard what all are to withdraw
 		for _, l := range backlog.Lots {
 			e.noteLot(l.Lot)
 		}

@@ -35,6 +35,11 @@ type Shared interface {
 	GiveBack(runs []orca.Position, done func(error))
 	// Owned tells which runs this core owns, when nothing is under way any more of what was asked before.
 	Owned(done func([]orca.Position, error))
+	// Announce tells all cores of a withdrawal, which they Answer; Answered reports whether all have, and Retract ends it.
+	Announce(ctx context.Context, w orca.Withdrawal) (id int32, err error)
+	Answer(ctx context.Context, id int32, runs int64) error
+	Answered(ctx context.Context, id int32) (all bool, runs int64, err error)
+	Retract(ctx context.Context, id int32) error
 	// Unfinished counts the unfinished runs, those of all cores: Open, Newest and Lots.
 	Unfinished(ctx context.Context) (orca.Backlog, error)
 	// Unowned claims the lowest runs that no core works on, from first to last, which have open nodes of a processor; "" is any.
@@ -43,6 +48,8 @@ type Shared interface {
 
 // sharing is what the loop knows of how its runs and the ledger's fit together.
 type sharing struct {
+	// heard: this core knows what all are to withdraw.
+	heard bool
 	// claiming is how many runs the load under way may bring.
 	claiming int
 	// back are runs to be given back, at most as many as are accepted in a turn or loaded at once; giving: some are on their way.
@@ -107,9 +114,11 @@ func (e *Engine) parkedWorkShared(ctx context.Context) (func() map[string]orca.P
 	return func() map[string]orca.ParkedWork { return e.takeCount(b) }, err
 }
 
-// Leftover tells the engine, about once a second, what no core works on. It does not block.
+// Leftover tells the engine, about once a second, what no core works on, and what all are to withdraw. It does not block.
 func (e *Engine) Leftover(left orca.Leftover) {
 	e.inbox.post(func() {
+		e.hear(left.Withdrawals)
+		e.sharing.heard = true
 		e.sharing.countDue = e.cfg.MaxBacklog > 0 || time.Since(e.sharing.counted) >= countEvery
 		e.admission.doubt = e.admission.doubt || left.Free
 		for _, l := range left.Lots {
@@ -117,6 +126,9 @@ func (e *Engine) Leftover(left orca.Leftover) {
 		}
 	})
 }
+
+// Freed tells the engine that there are runs of nobody. It does not block.
+func (e *Engine) Freed() { e.inbox.post(func() { e.admission.doubt = true }) }
 
 // noteLot takes note that a lot has runs. Who only waits for outcomes is woken by whoever settles these.
 func (e *Engine) noteLot(of *orca.Lot) {
@@ -166,7 +178,7 @@ func (e *Engine) claim(ctx context.Context) {
 	a := &e.admission
 	free := e.cfg.MaxActiveRuns - len(e.active)
 	switch {
-	case a.loading, e.stopping.Load(), !e.sharing.settledDown(), e.caughtUp(), free < max(1, e.cfg.MaxActiveRuns/4):
+	case !e.sharing.heard, a.loading, e.stopping.Load(), !e.sharing.settledDown(), e.caughtUp(), free < max(1, e.cfg.MaxActiveRuns/4):
 		return
 	}
 	sources, _ := e.sources()
@@ -332,6 +344,7 @@ type foreign struct {
 func (e *Engine) askShared(ctx context.Context) {
 	if e.cfg.Shared != nil {
 		e.askForeign(ctx)
+		e.answerWithdrawals(ctx)
 		e.count(ctx)
 	}
 }

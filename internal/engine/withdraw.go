@@ -26,6 +26,10 @@ type withdrawal struct {
 
 	// walked: every row up to it was looked at.
 	walked orca.Position
+	// announced is its id when every core has it, see everywhere.go; answered: this core has said that it is durable;
+	// retracted: that it is not announced any more.
+	announced           int32
+	answered, retracted bool
 	// again is the lowest run, if any, that was not looked at because it was being parked and is a row now.
 	again orca.Position
 	// unsettled runs have outcomes of it that are not durable.
@@ -51,10 +55,16 @@ func (e *Engine) Cancel(ctx context.Context, id orca.WindowID) (revision int, er
 	if newest.State != orca.RunOpen {
 		return 0, orca.Errorf(orca.Precondition, "no run of the window is open: revision %d is %v", newest.Revision, newest.State)
 	}
-	runs, err := e.withdrawAndWait(ctx, &withdrawal{
-		first: newest.Position, last: newest.Position, kind: orca.Cancelled, reason: cancelReason,
-		takes: func(orca.AlgorithmID) bool { return true },
-	})
+	everything := func() *withdrawal {
+		return &withdrawal{
+			first: newest.Position, last: newest.Position, kind: orca.Cancelled, reason: cancelReason,
+			takes: func(orca.AlgorithmID) bool { return true },
+		}
+	}
+	runs, err := e.withdrawAndWait(ctx, everything())
+	if err == nil && runs == 0 && e.cfg.Shared != nil { // another core has it
+		runs, err = e.withdrawEverywhere(ctx, everything())
+	}
 	if err == nil && runs == 0 {
 		err = orca.Errorf(orca.Precondition, "revision %d of the window has no open node any more", newest.Revision)
 	}
@@ -68,7 +78,11 @@ func (e *Engine) ForgetProcessor(ctx context.Context, name string) (runs int64, 
 	if err != nil {
 		return 0, err
 	}
-	return e.withdrawAndWait(ctx, &withdrawal{
+	withdraw := e.withdrawAndWait
+	if e.cfg.Shared != nil {
+		withdraw = e.withdrawEverywhere
+	}
+	return withdraw(ctx, &withdrawal{
 		first: 1, last: last, kind: orca.Skipped, reason: fmt.Sprintf("processor %q was forgotten", name),
 		takes: func(id orca.AlgorithmID) bool { return id.Processor == name }, processor: name,
 	})
@@ -182,7 +196,7 @@ func (e *Engine) settleWithdrawals(r *run) {
 // until no other is under way.
 func (e *Engine) walk(ctx context.Context, loads *sync.WaitGroup) {
 	e.withdrawals = slices.DeleteFunc(e.withdrawals, func(w *withdrawal) bool {
-		over := e.allActive(w) && w.unsettled == 0
+		over := e.allActive(w) && w.unsettled == 0 && (w.announced == 0 || w.retracted)
 		if over {
 			close(w.done)
 		}
@@ -215,7 +229,7 @@ func (e *Engine) allActive(w *withdrawal) bool { return e.reached(w) >= w.last }
 
 // reached is the position up to which no row is left to be looked at.
 func (e *Engine) reached(w *withdrawal) orca.Position {
-	if w.again > 0 {
+	if w.again > 0 && w.announced == 0 {
 		return min(w.walked, w.again-1)
 	}
 	if len(e.parking.lots) > 0 || e.admission.shared {

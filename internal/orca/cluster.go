@@ -19,6 +19,17 @@ type CoreLoad struct {
 	ActiveRuns, Calls int64
 }
 
+// Withdrawal says which nodes are to be settled by every core that has their runs.
+type Withdrawal struct {
+	ID int32
+	// First and Last are the positions of the runs, and Processor is whose nodes it is about; empty for all.
+	First, Last Position
+	Processor   string
+	// Kind and Reason are those of the outcomes.
+	Kind   OutcomeKind
+	Reason string
+}
+
 // Surroundings are what a core learns with each renewal of its lease.
 type Surroundings struct {
 	// Registry is the version of the registry.
@@ -36,4 +47,6 @@ type Leftover struct {
 	Free bool
 	// Lots with runs that are parked.
 	Lots []*Lot
+	// Withdrawals that are under way.
+	Withdrawals []Withdrawal
 }

@@ -64,7 +64,8 @@ const renew = `WITH RECURSIVE renewed AS (
 		EXISTS (SELECT 1 FROM {pending} WHERE owner IS NULL),
 		ARRAY(SELECT l.algorithms FROM parked_in JOIN {lot} l ON l.id = parked_in.lot LIMIT $5),
 		(SELECT json_agg(json_build_array(id, address, version, extract(epoch FROM started_at), active_runs, calls,
-			extract(epoch FROM expires_at - clock_timestamp())) ORDER BY id) FROM {core} WHERE epoch > 0)`
+			extract(epoch FROM expires_at - clock_timestamp())) ORDER BY id) FROM {core} WHERE epoch > 0),
+		(SELECT coalesce(json_agg(json_build_array(id, first, last, processor, kind, reason) ORDER BY id), '[]') FROM {withdrawal})`
 
 // Renew makes the lease last from now on, tells others the core's load, and returns what goes on around it. After a take-over
 // it is refused with orca.Fenced.
@@ -73,9 +74,9 @@ func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, lasts time.Durati
 	err = s.asMember(ctx, "renew the lease", func(ctx context.Context) error {
 		var renewed int
 		var lots []string
-		var cores []byte
+		var cores, withdrawals []byte
 		err := s.members.QueryRow(ctx, s.names.in(renew), m.id, lasts.Microseconds(), load.ActiveRuns, load.Calls, maxLots).
-			Scan(&renewed, &around.Registry, &around.Expired, &around.Free, &lots, &cores)
+			Scan(&renewed, &around.Registry, &around.Expired, &around.Free, &lots, &cores, &withdrawals)
 		if err != nil {
 			return err
 		}
@@ -90,6 +91,9 @@ func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, lasts time.Durati
 				return err
 			}
 			around.Lots = append(around.Lots, l)
+		}
+		if around.Withdrawals, err = withdrawalsOf(withdrawals); err != nil {
+			return err
 		}
 		around.Cores, err = coresOf(cores)
 		return err
@@ -226,9 +230,15 @@ func (s *Store) release(ctx context.Context, id int32) (runs int64, err error) {
 			break
 		}
 	}
-	_, err = s.members.Exec(ctx, s.names.in(`DELETE FROM {core} WHERE id = $1
-		AND NOT EXISTS (SELECT 1 FROM {pending} WHERE owner = $1)`), id)
-	return runs, err
+	for _, statement := range []string{
+		`DELETE FROM {core} WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM {pending} WHERE owner = $1)`,
+		`WITH asked AS (DELETE FROM {withdrawal} WHERE core = $1 RETURNING id) DELETE FROM {withdrawn} n USING asked a WHERE n.withdrawal = a.id`,
+	} {
+		if _, err := s.members.Exec(ctx, s.names.in(statement), id); err != nil {
+			return runs, err
+		}
+	}
+	return runs, nil
 }
 
 // Settled returns which of some outcomes are there.

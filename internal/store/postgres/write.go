@@ -59,11 +59,11 @@ type write struct {
 	// moreAwait: not all who wait for outcomes of this transaction are free yet.
 	moreAwait bool
 	// frees: it frees some of them.
-	frees bool
-	base      int64 // the positions begin after it
-	lowered   map[int32]orca.Time
-	newest    orca.Time // AcceptedAt of emissions with a key
-	keyCount  int
+	frees    bool
+	base     int64 // the positions begin after it
+	lowered  map[int32]orca.Time
+	newest   orca.Time // AcceptedAt of emissions with a key
+	keyCount int
 }
 
 // run checks rows, prepares what they need and writes them. It may be called with rows that have answers from an attempt
