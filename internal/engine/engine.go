@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -224,10 +225,17 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// beginAgain is when a ledger that was away is asked again.
+const beginAgain = 500 * time.Millisecond
+
 // begin finds out what is in the ledger before any emit can add to it.
 func (e *Engine) begin(ctx context.Context) error {
 	defer close(e.begun)
 	backlog, err := e.cfg.Ledger.Backlog(ctx)
+	for errors.Is(err, orca.Unavailable) && sleep(ctx, beginAgain) {
+		e.cfg.Log.Warn("the ledger is away; trying again", "error", err)
+		backlog, err = e.cfg.Ledger.Backlog(ctx)
+	}
 	if err != nil {
 		e.StopAccepting()
 		return fmt.Errorf("read the backlog: %w", err)
