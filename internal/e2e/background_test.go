@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -91,7 +92,10 @@ func (b *behind) kill(pid int) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		b.t.Fatal(err)
 	}
-	for b.look().Running {
+	for deadline := time.Now().Add(orcatest.Patience); b.look().Running; {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("process %d lives on", pid)
+		}
 	}
 }
 
