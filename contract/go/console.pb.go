@@ -14,6 +14,7 @@ package pb
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -2354,7 +2355,9 @@ type GetStatusResponse struct {
 	// What unfinished runs wait for.
 	Waiting []*Waiting `protobuf:"bytes,7,rep,name=waiting,proto3" json:"waiting,omitempty"`
 	// Why the core takes no windows; empty when it does.
-	NotReady      string `protobuf:"bytes,8,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	NotReady string `protobuf:"bytes,8,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	// The cores that share the ledger, the oldest first, the one that is asked among them; empty when it is no ledger that can be shared.
+	Cores         []*CoreInfo `protobuf:"bytes,9,rep,name=cores,proto3" json:"cores,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2445,6 +2448,101 @@ func (x *GetStatusResponse) GetNotReady() string {
 	return ""
 }
 
+func (x *GetStatusResponse) GetCores() []*CoreInfo {
+	if x != nil {
+		return x.Cores
+	}
+	return nil
+}
+
+// A core among those that share a ledger, as of a second ago.
+type CoreInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it listens for gRPC, as it was told to.
+	Address   string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Version   string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// How long its lease lasts. Others take its runs over some time after it has run out.
+	Lease *durationpb.Duration `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Runs in memory, and requests under way at processors.
+	Active        int64 `protobuf:"varint,5,opt,name=active,proto3" json:"active,omitempty"`
+	Calls         int64 `protobuf:"varint,6,opt,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CoreInfo) Reset() {
+	*x = CoreInfo{}
+	mi := &file_console_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CoreInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CoreInfo) ProtoMessage() {}
+
+func (x *CoreInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_console_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CoreInfo.ProtoReflect.Descriptor instead.
+func (*CoreInfo) Descriptor() ([]byte, []int) {
+	return file_console_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CoreInfo) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *CoreInfo) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *CoreInfo) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *CoreInfo) GetLease() *durationpb.Duration {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *CoreInfo) GetActive() int64 {
+	if x != nil {
+		return x.Active
+	}
+	return 0
+}
+
+func (x *CoreInfo) GetCalls() int64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
 type Waiting struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Processor string                 `protobuf:"bytes,1,opt,name=processor,proto3" json:"processor,omitempty"`
@@ -2457,7 +2555,7 @@ type Waiting struct {
 
 func (x *Waiting) Reset() {
 	*x = Waiting{}
-	mi := &file_console_proto_msgTypes[27]
+	mi := &file_console_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2567,7 @@ func (x *Waiting) String() string {
 func (*Waiting) ProtoMessage() {}
 
 func (x *Waiting) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[27]
+	mi := &file_console_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2580,7 @@ func (x *Waiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
 func (*Waiting) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{27}
+	return file_console_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Waiting) GetProcessor() string {
@@ -2517,7 +2615,7 @@ type RetryWindowRequest struct {
 
 func (x *RetryWindowRequest) Reset() {
 	*x = RetryWindowRequest{}
-	mi := &file_console_proto_msgTypes[28]
+	mi := &file_console_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2627,7 @@ func (x *RetryWindowRequest) String() string {
 func (*RetryWindowRequest) ProtoMessage() {}
 
 func (x *RetryWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[28]
+	mi := &file_console_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2640,7 @@ func (x *RetryWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWindowRequest.ProtoReflect.Descriptor instead.
 func (*RetryWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{28}
+	return file_console_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RetryWindowRequest) GetId() string {
@@ -2568,7 +2666,7 @@ type RetryWindowResponse struct {
 
 func (x *RetryWindowResponse) Reset() {
 	*x = RetryWindowResponse{}
-	mi := &file_console_proto_msgTypes[29]
+	mi := &file_console_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2678,7 @@ func (x *RetryWindowResponse) String() string {
 func (*RetryWindowResponse) ProtoMessage() {}
 
 func (x *RetryWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[29]
+	mi := &file_console_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2691,7 @@ func (x *RetryWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWindowResponse.ProtoReflect.Descriptor instead.
 func (*RetryWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{29}
+	return file_console_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RetryWindowResponse) GetRun() *RunInfo {
@@ -2614,7 +2712,7 @@ type ReprocessWindowRequest struct {
 
 func (x *ReprocessWindowRequest) Reset() {
 	*x = ReprocessWindowRequest{}
-	mi := &file_console_proto_msgTypes[30]
+	mi := &file_console_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +2724,7 @@ func (x *ReprocessWindowRequest) String() string {
 func (*ReprocessWindowRequest) ProtoMessage() {}
 
 func (x *ReprocessWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[30]
+	mi := &file_console_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +2737,7 @@ func (x *ReprocessWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowRequest.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{30}
+	return file_console_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReprocessWindowRequest) GetId() string {
@@ -2666,7 +2764,7 @@ type ReprocessWindowResponse struct {
 
 func (x *ReprocessWindowResponse) Reset() {
 	*x = ReprocessWindowResponse{}
-	mi := &file_console_proto_msgTypes[31]
+	mi := &file_console_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2678,7 +2776,7 @@ func (x *ReprocessWindowResponse) String() string {
 func (*ReprocessWindowResponse) ProtoMessage() {}
 
 func (x *ReprocessWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[31]
+	mi := &file_console_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2691,7 +2789,7 @@ func (x *ReprocessWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowResponse.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{31}
+	return file_console_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReprocessWindowResponse) GetRun() *RunInfo {
@@ -2723,7 +2821,7 @@ type ReprocessWindowsRequest struct {
 
 func (x *ReprocessWindowsRequest) Reset() {
 	*x = ReprocessWindowsRequest{}
-	mi := &file_console_proto_msgTypes[32]
+	mi := &file_console_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2833,7 @@ func (x *ReprocessWindowsRequest) String() string {
 func (*ReprocessWindowsRequest) ProtoMessage() {}
 
 func (x *ReprocessWindowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[32]
+	mi := &file_console_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2846,7 @@ func (x *ReprocessWindowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowsRequest.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowsRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{32}
+	return file_console_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReprocessWindowsRequest) GetWindowTypeName() string {
@@ -2799,7 +2897,7 @@ type ReprocessWindowsResponse struct {
 
 func (x *ReprocessWindowsResponse) Reset() {
 	*x = ReprocessWindowsResponse{}
-	mi := &file_console_proto_msgTypes[33]
+	mi := &file_console_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +2909,7 @@ func (x *ReprocessWindowsResponse) String() string {
 func (*ReprocessWindowsResponse) ProtoMessage() {}
 
 func (x *ReprocessWindowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[33]
+	mi := &file_console_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +2922,7 @@ func (x *ReprocessWindowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessWindowsResponse.ProtoReflect.Descriptor instead.
 func (*ReprocessWindowsResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{33}
+	return file_console_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReprocessWindowsResponse) GetEvent() isReprocessWindowsResponse_Event {
@@ -2882,7 +2980,7 @@ type ReprocessedWindow struct {
 
 func (x *ReprocessedWindow) Reset() {
 	*x = ReprocessedWindow{}
-	mi := &file_console_proto_msgTypes[34]
+	mi := &file_console_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +2992,7 @@ func (x *ReprocessedWindow) String() string {
 func (*ReprocessedWindow) ProtoMessage() {}
 
 func (x *ReprocessedWindow) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[34]
+	mi := &file_console_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3005,7 @@ func (x *ReprocessedWindow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReprocessedWindow.ProtoReflect.Descriptor instead.
 func (*ReprocessedWindow) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{34}
+	return file_console_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReprocessedWindow) GetId() string {
@@ -2940,7 +3038,7 @@ type CancelWindowRequest struct {
 
 func (x *CancelWindowRequest) Reset() {
 	*x = CancelWindowRequest{}
-	mi := &file_console_proto_msgTypes[35]
+	mi := &file_console_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2952,7 +3050,7 @@ func (x *CancelWindowRequest) String() string {
 func (*CancelWindowRequest) ProtoMessage() {}
 
 func (x *CancelWindowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[35]
+	mi := &file_console_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2965,7 +3063,7 @@ func (x *CancelWindowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWindowRequest.ProtoReflect.Descriptor instead.
 func (*CancelWindowRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{35}
+	return file_console_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CancelWindowRequest) GetId() string {
@@ -2985,7 +3083,7 @@ type CancelWindowResponse struct {
 
 func (x *CancelWindowResponse) Reset() {
 	*x = CancelWindowResponse{}
-	mi := &file_console_proto_msgTypes[36]
+	mi := &file_console_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2997,7 +3095,7 @@ func (x *CancelWindowResponse) String() string {
 func (*CancelWindowResponse) ProtoMessage() {}
 
 func (x *CancelWindowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[36]
+	mi := &file_console_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3010,7 +3108,7 @@ func (x *CancelWindowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWindowResponse.ProtoReflect.Descriptor instead.
 func (*CancelWindowResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{36}
+	return file_console_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CancelWindowResponse) GetRun() *RunInfo {
@@ -3029,7 +3127,7 @@ type ForgetProcessorRequest struct {
 
 func (x *ForgetProcessorRequest) Reset() {
 	*x = ForgetProcessorRequest{}
-	mi := &file_console_proto_msgTypes[37]
+	mi := &file_console_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3041,7 +3139,7 @@ func (x *ForgetProcessorRequest) String() string {
 func (*ForgetProcessorRequest) ProtoMessage() {}
 
 func (x *ForgetProcessorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[37]
+	mi := &file_console_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3054,7 +3152,7 @@ func (x *ForgetProcessorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetProcessorRequest.ProtoReflect.Descriptor instead.
 func (*ForgetProcessorRequest) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{37}
+	return file_console_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ForgetProcessorRequest) GetName() string {
@@ -3077,7 +3175,7 @@ type ForgetProcessorResponse struct {
 
 func (x *ForgetProcessorResponse) Reset() {
 	*x = ForgetProcessorResponse{}
-	mi := &file_console_proto_msgTypes[38]
+	mi := &file_console_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3089,7 +3187,7 @@ func (x *ForgetProcessorResponse) String() string {
 func (*ForgetProcessorResponse) ProtoMessage() {}
 
 func (x *ForgetProcessorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_proto_msgTypes[38]
+	mi := &file_console_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3102,7 +3200,7 @@ func (x *ForgetProcessorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetProcessorResponse.ProtoReflect.Descriptor instead.
 func (*ForgetProcessorResponse) Descriptor() ([]byte, []int) {
-	return file_console_proto_rawDescGZIP(), []int{38}
+	return file_console_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ForgetProcessorResponse) GetInstances() int32 {
@@ -3130,7 +3228,7 @@ var File_console_proto protoreflect.FileDescriptor
 
 const file_console_proto_rawDesc = "" +
 	"\n" +
-	"\rconsole.proto\x12\x0forca.console.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\rservice.proto\"Z\n" +
+	"\rconsole.proto\x12\x0forca.console.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\rservice.proto\"Z\n" +
 	"\fAlgorithmRef\x12\x1c\n" +
 	"\tprocessor\x18\x01 \x01(\tR\tprocessor\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3306,7 +3404,7 @@ const file_console_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\v2\x19.orca.console.v1.NodeInfoH\x00R\x04node\x126\n" +
 	"\bfinished\x18\x02 \x01(\v2\x18.orca.console.v1.RunInfoH\x00R\bfinishedB\a\n" +
 	"\x05event\"\x12\n" +
-	"\x10GetStatusRequest\"\x99\x02\n" +
+	"\x10GetStatusRequest\"\xca\x02\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x129\n" +
 	"\n" +
@@ -3316,7 +3414,16 @@ const file_console_proto_rawDesc = "" +
 	"\x06active\x18\x05 \x01(\x03R\x06active\x12\x16\n" +
 	"\x06parked\x18\x06 \x01(\x03R\x06parked\x122\n" +
 	"\awaiting\x18\a \x03(\v2\x18.orca.console.v1.WaitingR\awaiting\x12\x1b\n" +
-	"\tnot_ready\x18\b \x01(\tR\bnotReady\"S\n" +
+	"\tnot_ready\x18\b \x01(\tR\bnotReady\x12/\n" +
+	"\x05cores\x18\t \x03(\v2\x19.orca.console.v1.CoreInfoR\x05cores\"\xd8\x01\n" +
+	"\bCoreInfo\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x129\n" +
+	"\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12/\n" +
+	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12\x16\n" +
+	"\x06active\x18\x05 \x01(\x03R\x06active\x12\x14\n" +
+	"\x05calls\x18\x06 \x01(\x03R\x05calls\"S\n" +
 	"\aWaiting\x12\x1c\n" +
 	"\tprocessor\x18\x01 \x01(\tR\tprocessor\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x03R\x04runs\x12\x16\n" +
@@ -3423,7 +3530,7 @@ func file_console_proto_rawDescGZIP() []byte {
 }
 
 var file_console_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_console_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_console_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_console_proto_goTypes = []any{
 	(RunState)(0),                    // 0: orca.console.v1.RunState
 	(RunKind)(0),                     // 1: orca.console.v1.RunKind
@@ -3458,55 +3565,57 @@ var file_console_proto_goTypes = []any{
 	(*WatchWindowResponse)(nil),      // 30: orca.console.v1.WatchWindowResponse
 	(*GetStatusRequest)(nil),         // 31: orca.console.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),        // 32: orca.console.v1.GetStatusResponse
-	(*Waiting)(nil),                  // 33: orca.console.v1.Waiting
-	(*RetryWindowRequest)(nil),       // 34: orca.console.v1.RetryWindowRequest
-	(*RetryWindowResponse)(nil),      // 35: orca.console.v1.RetryWindowResponse
-	(*ReprocessWindowRequest)(nil),   // 36: orca.console.v1.ReprocessWindowRequest
-	(*ReprocessWindowResponse)(nil),  // 37: orca.console.v1.ReprocessWindowResponse
-	(*ReprocessWindowsRequest)(nil),  // 38: orca.console.v1.ReprocessWindowsRequest
-	(*ReprocessWindowsResponse)(nil), // 39: orca.console.v1.ReprocessWindowsResponse
-	(*ReprocessedWindow)(nil),        // 40: orca.console.v1.ReprocessedWindow
-	(*CancelWindowRequest)(nil),      // 41: orca.console.v1.CancelWindowRequest
-	(*CancelWindowResponse)(nil),     // 42: orca.console.v1.CancelWindowResponse
-	(*ForgetProcessorRequest)(nil),   // 43: orca.console.v1.ForgetProcessorRequest
-	(*ForgetProcessorResponse)(nil),  // 44: orca.console.v1.ForgetProcessorResponse
-	(*timestamppb.Timestamp)(nil),    // 45: google.protobuf.Timestamp
-	(*ProcessorMetrics)(nil),         // 46: ProcessorMetrics
-	(*Algorithm)(nil),                // 47: Algorithm
-	(*Window)(nil),                   // 48: Window
-	(*Result)(nil),                   // 49: Result
-	(*structpb.Struct)(nil),          // 50: google.protobuf.Struct
-	(WindowEmitStatus_StatusEnum)(0), // 51: WindowEmitStatus.StatusEnum
+	(*CoreInfo)(nil),                 // 33: orca.console.v1.CoreInfo
+	(*Waiting)(nil),                  // 34: orca.console.v1.Waiting
+	(*RetryWindowRequest)(nil),       // 35: orca.console.v1.RetryWindowRequest
+	(*RetryWindowResponse)(nil),      // 36: orca.console.v1.RetryWindowResponse
+	(*ReprocessWindowRequest)(nil),   // 37: orca.console.v1.ReprocessWindowRequest
+	(*ReprocessWindowResponse)(nil),  // 38: orca.console.v1.ReprocessWindowResponse
+	(*ReprocessWindowsRequest)(nil),  // 39: orca.console.v1.ReprocessWindowsRequest
+	(*ReprocessWindowsResponse)(nil), // 40: orca.console.v1.ReprocessWindowsResponse
+	(*ReprocessedWindow)(nil),        // 41: orca.console.v1.ReprocessedWindow
+	(*CancelWindowRequest)(nil),      // 42: orca.console.v1.CancelWindowRequest
+	(*CancelWindowResponse)(nil),     // 43: orca.console.v1.CancelWindowResponse
+	(*ForgetProcessorRequest)(nil),   // 44: orca.console.v1.ForgetProcessorRequest
+	(*ForgetProcessorResponse)(nil),  // 45: orca.console.v1.ForgetProcessorResponse
+	(*timestamppb.Timestamp)(nil),    // 46: google.protobuf.Timestamp
+	(*ProcessorMetrics)(nil),         // 47: ProcessorMetrics
+	(*Algorithm)(nil),                // 48: Algorithm
+	(*Window)(nil),                   // 49: Window
+	(*Result)(nil),                   // 50: Result
+	(*structpb.Struct)(nil),          // 51: google.protobuf.Struct
+	(*durationpb.Duration)(nil),      // 52: google.protobuf.Duration
+	(WindowEmitStatus_StatusEnum)(0), // 53: WindowEmitStatus.StatusEnum
 }
 var file_console_proto_depIdxs = []int32{
 	9,  // 0: orca.console.v1.ProcessorInfo.instances:type_name -> orca.console.v1.InstanceInfo
 	5,  // 1: orca.console.v1.InstanceInfo.state:type_name -> orca.console.v1.InstanceState
-	45, // 2: orca.console.v1.InstanceInfo.registered_at:type_name -> google.protobuf.Timestamp
-	45, // 3: orca.console.v1.InstanceInfo.last_seen:type_name -> google.protobuf.Timestamp
-	46, // 4: orca.console.v1.InstanceInfo.metrics:type_name -> ProcessorMetrics
-	47, // 5: orca.console.v1.AlgorithmInfo.algorithm:type_name -> Algorithm
+	46, // 2: orca.console.v1.InstanceInfo.registered_at:type_name -> google.protobuf.Timestamp
+	46, // 3: orca.console.v1.InstanceInfo.last_seen:type_name -> google.protobuf.Timestamp
+	47, // 4: orca.console.v1.InstanceInfo.metrics:type_name -> ProcessorMetrics
+	48, // 5: orca.console.v1.AlgorithmInfo.algorithm:type_name -> Algorithm
 	4,  // 6: orca.console.v1.AlgorithmInfo.state:type_name -> orca.console.v1.AlgorithmState
 	6,  // 7: orca.console.v1.AlgorithmInfo.awaited:type_name -> orca.console.v1.AlgorithmRef
 	7,  // 8: orca.console.v1.AlgorithmInfo.dependency_window_types:type_name -> orca.console.v1.WindowTypeRef
-	48, // 9: orca.console.v1.WindowInfo.window:type_name -> Window
-	45, // 10: orca.console.v1.WindowInfo.accepted_at:type_name -> google.protobuf.Timestamp
+	49, // 9: orca.console.v1.WindowInfo.window:type_name -> Window
+	46, // 10: orca.console.v1.WindowInfo.accepted_at:type_name -> google.protobuf.Timestamp
 	12, // 11: orca.console.v1.WindowInfo.run:type_name -> orca.console.v1.RunInfo
 	1,  // 12: orca.console.v1.RunInfo.kind:type_name -> orca.console.v1.RunKind
 	0,  // 13: orca.console.v1.RunInfo.state:type_name -> orca.console.v1.RunState
-	45, // 14: orca.console.v1.RunInfo.accepted_at:type_name -> google.protobuf.Timestamp
-	45, // 15: orca.console.v1.RunInfo.finished_at:type_name -> google.protobuf.Timestamp
+	46, // 14: orca.console.v1.RunInfo.accepted_at:type_name -> google.protobuf.Timestamp
+	46, // 15: orca.console.v1.RunInfo.finished_at:type_name -> google.protobuf.Timestamp
 	6,  // 16: orca.console.v1.NodeInfo.algorithm:type_name -> orca.console.v1.AlgorithmRef
 	2,  // 17: orca.console.v1.NodeInfo.outcome:type_name -> orca.console.v1.Outcome
-	49, // 18: orca.console.v1.NodeInfo.result:type_name -> Result
-	45, // 19: orca.console.v1.NodeInfo.settled_at:type_name -> google.protobuf.Timestamp
+	50, // 18: orca.console.v1.NodeInfo.result:type_name -> Result
+	46, // 19: orca.console.v1.NodeInfo.settled_at:type_name -> google.protobuf.Timestamp
 	6,  // 20: orca.console.v1.NodeInfo.depends_on:type_name -> orca.console.v1.AlgorithmRef
 	3,  // 21: orca.console.v1.NodeInfo.freshness:type_name -> orca.console.v1.Freshness
-	48, // 22: orca.console.v1.ResultInfo.window:type_name -> Window
+	49, // 22: orca.console.v1.ResultInfo.window:type_name -> Window
 	13, // 23: orca.console.v1.ResultInfo.node:type_name -> orca.console.v1.NodeInfo
 	8,  // 24: orca.console.v1.ListProcessorsResponse.processors:type_name -> orca.console.v1.ProcessorInfo
 	10, // 25: orca.console.v1.ListAlgorithmsResponse.algorithms:type_name -> orca.console.v1.AlgorithmInfo
-	45, // 26: orca.console.v1.ListWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
-	45, // 27: orca.console.v1.ListWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
+	46, // 26: orca.console.v1.ListWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
+	46, // 27: orca.console.v1.ListWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
 	0,  // 28: orca.console.v1.ListWindowsRequest.state:type_name -> orca.console.v1.RunState
 	11, // 29: orca.console.v1.ListWindowsResponse.windows:type_name -> orca.console.v1.WindowInfo
 	11, // 30: orca.console.v1.GetWindowResponse.window:type_name -> orca.console.v1.WindowInfo
@@ -3518,57 +3627,60 @@ var file_console_proto_depIdxs = []int32{
 	6,  // 36: orca.console.v1.Input.of:type_name -> orca.console.v1.AlgorithmRef
 	7,  // 37: orca.console.v1.Input.window_type:type_name -> orca.console.v1.WindowTypeRef
 	26, // 38: orca.console.v1.Input.rows:type_name -> orca.console.v1.InputRow
-	48, // 39: orca.console.v1.InputRow.window:type_name -> Window
-	49, // 40: orca.console.v1.InputRow.result:type_name -> Result
-	45, // 41: orca.console.v1.ListResultsRequest.time_from:type_name -> google.protobuf.Timestamp
-	45, // 42: orca.console.v1.ListResultsRequest.time_to:type_name -> google.protobuf.Timestamp
-	50, // 43: orca.console.v1.ListResultsRequest.metadata:type_name -> google.protobuf.Struct
+	49, // 39: orca.console.v1.InputRow.window:type_name -> Window
+	50, // 40: orca.console.v1.InputRow.result:type_name -> Result
+	46, // 41: orca.console.v1.ListResultsRequest.time_from:type_name -> google.protobuf.Timestamp
+	46, // 42: orca.console.v1.ListResultsRequest.time_to:type_name -> google.protobuf.Timestamp
+	51, // 43: orca.console.v1.ListResultsRequest.metadata:type_name -> google.protobuf.Struct
 	14, // 44: orca.console.v1.ListResultsResponse.results:type_name -> orca.console.v1.ResultInfo
 	13, // 45: orca.console.v1.WatchWindowResponse.node:type_name -> orca.console.v1.NodeInfo
 	12, // 46: orca.console.v1.WatchWindowResponse.finished:type_name -> orca.console.v1.RunInfo
-	45, // 47: orca.console.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	33, // 48: orca.console.v1.GetStatusResponse.waiting:type_name -> orca.console.v1.Waiting
-	50, // 49: orca.console.v1.RetryWindowRequest.metadata:type_name -> google.protobuf.Struct
-	12, // 50: orca.console.v1.RetryWindowResponse.run:type_name -> orca.console.v1.RunInfo
-	50, // 51: orca.console.v1.ReprocessWindowRequest.metadata:type_name -> google.protobuf.Struct
-	12, // 52: orca.console.v1.ReprocessWindowResponse.run:type_name -> orca.console.v1.RunInfo
-	51, // 53: orca.console.v1.ReprocessWindowResponse.status:type_name -> WindowEmitStatus.StatusEnum
-	45, // 54: orca.console.v1.ReprocessWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
-	45, // 55: orca.console.v1.ReprocessWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
-	40, // 56: orca.console.v1.ReprocessWindowsResponse.window:type_name -> orca.console.v1.ReprocessedWindow
-	12, // 57: orca.console.v1.ReprocessedWindow.run:type_name -> orca.console.v1.RunInfo
-	12, // 58: orca.console.v1.CancelWindowResponse.run:type_name -> orca.console.v1.RunInfo
-	15, // 59: orca.console.v1.OrcaConsole.ListProcessors:input_type -> orca.console.v1.ListProcessorsRequest
-	17, // 60: orca.console.v1.OrcaConsole.ListAlgorithms:input_type -> orca.console.v1.ListAlgorithmsRequest
-	19, // 61: orca.console.v1.OrcaConsole.ListWindows:input_type -> orca.console.v1.ListWindowsRequest
-	21, // 62: orca.console.v1.OrcaConsole.GetWindow:input_type -> orca.console.v1.GetWindowRequest
-	23, // 63: orca.console.v1.OrcaConsole.ListInputs:input_type -> orca.console.v1.ListInputsRequest
-	27, // 64: orca.console.v1.OrcaConsole.ListResults:input_type -> orca.console.v1.ListResultsRequest
-	29, // 65: orca.console.v1.OrcaConsole.WatchWindow:input_type -> orca.console.v1.WatchWindowRequest
-	31, // 66: orca.console.v1.OrcaConsole.GetStatus:input_type -> orca.console.v1.GetStatusRequest
-	34, // 67: orca.console.v1.OrcaConsole.RetryWindow:input_type -> orca.console.v1.RetryWindowRequest
-	36, // 68: orca.console.v1.OrcaConsole.ReprocessWindow:input_type -> orca.console.v1.ReprocessWindowRequest
-	38, // 69: orca.console.v1.OrcaConsole.ReprocessWindows:input_type -> orca.console.v1.ReprocessWindowsRequest
-	41, // 70: orca.console.v1.OrcaConsole.CancelWindow:input_type -> orca.console.v1.CancelWindowRequest
-	43, // 71: orca.console.v1.OrcaConsole.ForgetProcessor:input_type -> orca.console.v1.ForgetProcessorRequest
-	16, // 72: orca.console.v1.OrcaConsole.ListProcessors:output_type -> orca.console.v1.ListProcessorsResponse
-	18, // 73: orca.console.v1.OrcaConsole.ListAlgorithms:output_type -> orca.console.v1.ListAlgorithmsResponse
-	20, // 74: orca.console.v1.OrcaConsole.ListWindows:output_type -> orca.console.v1.ListWindowsResponse
-	22, // 75: orca.console.v1.OrcaConsole.GetWindow:output_type -> orca.console.v1.GetWindowResponse
-	24, // 76: orca.console.v1.OrcaConsole.ListInputs:output_type -> orca.console.v1.ListInputsResponse
-	28, // 77: orca.console.v1.OrcaConsole.ListResults:output_type -> orca.console.v1.ListResultsResponse
-	30, // 78: orca.console.v1.OrcaConsole.WatchWindow:output_type -> orca.console.v1.WatchWindowResponse
-	32, // 79: orca.console.v1.OrcaConsole.GetStatus:output_type -> orca.console.v1.GetStatusResponse
-	35, // 80: orca.console.v1.OrcaConsole.RetryWindow:output_type -> orca.console.v1.RetryWindowResponse
-	37, // 81: orca.console.v1.OrcaConsole.ReprocessWindow:output_type -> orca.console.v1.ReprocessWindowResponse
-	39, // 82: orca.console.v1.OrcaConsole.ReprocessWindows:output_type -> orca.console.v1.ReprocessWindowsResponse
-	42, // 83: orca.console.v1.OrcaConsole.CancelWindow:output_type -> orca.console.v1.CancelWindowResponse
-	44, // 84: orca.console.v1.OrcaConsole.ForgetProcessor:output_type -> orca.console.v1.ForgetProcessorResponse
-	72, // [72:85] is the sub-list for method output_type
-	59, // [59:72] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	46, // 47: orca.console.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	34, // 48: orca.console.v1.GetStatusResponse.waiting:type_name -> orca.console.v1.Waiting
+	33, // 49: orca.console.v1.GetStatusResponse.cores:type_name -> orca.console.v1.CoreInfo
+	46, // 50: orca.console.v1.CoreInfo.started_at:type_name -> google.protobuf.Timestamp
+	52, // 51: orca.console.v1.CoreInfo.lease:type_name -> google.protobuf.Duration
+	51, // 52: orca.console.v1.RetryWindowRequest.metadata:type_name -> google.protobuf.Struct
+	12, // 53: orca.console.v1.RetryWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	51, // 54: orca.console.v1.ReprocessWindowRequest.metadata:type_name -> google.protobuf.Struct
+	12, // 55: orca.console.v1.ReprocessWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	53, // 56: orca.console.v1.ReprocessWindowResponse.status:type_name -> WindowEmitStatus.StatusEnum
+	46, // 57: orca.console.v1.ReprocessWindowsRequest.time_from:type_name -> google.protobuf.Timestamp
+	46, // 58: orca.console.v1.ReprocessWindowsRequest.time_to:type_name -> google.protobuf.Timestamp
+	41, // 59: orca.console.v1.ReprocessWindowsResponse.window:type_name -> orca.console.v1.ReprocessedWindow
+	12, // 60: orca.console.v1.ReprocessedWindow.run:type_name -> orca.console.v1.RunInfo
+	12, // 61: orca.console.v1.CancelWindowResponse.run:type_name -> orca.console.v1.RunInfo
+	15, // 62: orca.console.v1.OrcaConsole.ListProcessors:input_type -> orca.console.v1.ListProcessorsRequest
+	17, // 63: orca.console.v1.OrcaConsole.ListAlgorithms:input_type -> orca.console.v1.ListAlgorithmsRequest
+	19, // 64: orca.console.v1.OrcaConsole.ListWindows:input_type -> orca.console.v1.ListWindowsRequest
+	21, // 65: orca.console.v1.OrcaConsole.GetWindow:input_type -> orca.console.v1.GetWindowRequest
+	23, // 66: orca.console.v1.OrcaConsole.ListInputs:input_type -> orca.console.v1.ListInputsRequest
+	27, // 67: orca.console.v1.OrcaConsole.ListResults:input_type -> orca.console.v1.ListResultsRequest
+	29, // 68: orca.console.v1.OrcaConsole.WatchWindow:input_type -> orca.console.v1.WatchWindowRequest
+	31, // 69: orca.console.v1.OrcaConsole.GetStatus:input_type -> orca.console.v1.GetStatusRequest
+	35, // 70: orca.console.v1.OrcaConsole.RetryWindow:input_type -> orca.console.v1.RetryWindowRequest
+	37, // 71: orca.console.v1.OrcaConsole.ReprocessWindow:input_type -> orca.console.v1.ReprocessWindowRequest
+	39, // 72: orca.console.v1.OrcaConsole.ReprocessWindows:input_type -> orca.console.v1.ReprocessWindowsRequest
+	42, // 73: orca.console.v1.OrcaConsole.CancelWindow:input_type -> orca.console.v1.CancelWindowRequest
+	44, // 74: orca.console.v1.OrcaConsole.ForgetProcessor:input_type -> orca.console.v1.ForgetProcessorRequest
+	16, // 75: orca.console.v1.OrcaConsole.ListProcessors:output_type -> orca.console.v1.ListProcessorsResponse
+	18, // 76: orca.console.v1.OrcaConsole.ListAlgorithms:output_type -> orca.console.v1.ListAlgorithmsResponse
+	20, // 77: orca.console.v1.OrcaConsole.ListWindows:output_type -> orca.console.v1.ListWindowsResponse
+	22, // 78: orca.console.v1.OrcaConsole.GetWindow:output_type -> orca.console.v1.GetWindowResponse
+	24, // 79: orca.console.v1.OrcaConsole.ListInputs:output_type -> orca.console.v1.ListInputsResponse
+	28, // 80: orca.console.v1.OrcaConsole.ListResults:output_type -> orca.console.v1.ListResultsResponse
+	30, // 81: orca.console.v1.OrcaConsole.WatchWindow:output_type -> orca.console.v1.WatchWindowResponse
+	32, // 82: orca.console.v1.OrcaConsole.GetStatus:output_type -> orca.console.v1.GetStatusResponse
+	36, // 83: orca.console.v1.OrcaConsole.RetryWindow:output_type -> orca.console.v1.RetryWindowResponse
+	38, // 84: orca.console.v1.OrcaConsole.ReprocessWindow:output_type -> orca.console.v1.ReprocessWindowResponse
+	40, // 85: orca.console.v1.OrcaConsole.ReprocessWindows:output_type -> orca.console.v1.ReprocessWindowsResponse
+	43, // 86: orca.console.v1.OrcaConsole.CancelWindow:output_type -> orca.console.v1.CancelWindowResponse
+	45, // 87: orca.console.v1.OrcaConsole.ForgetProcessor:output_type -> orca.console.v1.ForgetProcessorResponse
+	75, // [75:88] is the sub-list for method output_type
+	62, // [62:75] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_console_proto_init() }
@@ -3581,7 +3693,7 @@ func file_console_proto_init() {
 		(*WatchWindowResponse_Node)(nil),
 		(*WatchWindowResponse_Finished)(nil),
 	}
-	file_console_proto_msgTypes[33].OneofWrappers = []any{
+	file_console_proto_msgTypes[34].OneofWrappers = []any{
 		(*ReprocessWindowsResponse_Matched)(nil),
 		(*ReprocessWindowsResponse_Window)(nil),
 	}
@@ -3591,7 +3703,7 @@ func file_console_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_proto_rawDesc), len(file_console_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

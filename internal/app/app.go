@@ -188,7 +188,7 @@ func (c *core) build(ctx context.Context) (err error) {
 		Registry: announcements{c.registry, c.fleet}, Engine: c.engine, Ledger: c.store, Fleet: c.fleet, Log: c.log,
 		Version: Version(), Store: c.store.name, StartedAt: time.Now(),
 		Available:      cfg.Lookback == config.LookbackAvailable,
-		MaxMessageSize: int(cfg.MaxMessageSize), Ready: c.readiness.err,
+		MaxMessageSize: int(cfg.MaxMessageSize), Ready: c.readiness.err, Cores: c.cores(),
 		TLS: c.access.tls, Authorize: c.access.authorize,
 	})
 	return err
@@ -241,7 +241,12 @@ func (c *core) run(ctx context.Context, ready func()) error {
 	}
 	c.drain(inner, patience)
 	for _, p := range parts {
-		failure = errors.Join(failure, p.end())
+		err := p.end()
+		if errors.Is(err, orca.Fenced) && ctx.Err() != nil {
+			c.log.Warn("another core has taken over while this one stopped", "error", err)
+			continue
+		}
+		failure = errors.Join(failure, err)
 	}
 	c.leave(inner)
 	return errors.Join(failure, c.store.Close())

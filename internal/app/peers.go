@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"github.com/orca-telemetry/orca/internal/cluster"
 	"github.com/orca-telemetry/orca/internal/engine"
@@ -46,5 +47,24 @@ func (c *core) keepLease(ctx context.Context) error {
 func (c *core) leave(ctx context.Context) {
 	if c.member != nil {
 		c.member.Leave(ctx)
+	}
+}
+
+// cores returns what tells those that share the store, nil when nobody can.
+func (c *core) cores() func() []orca.Core {
+	if c.store.shared == nil {
+		return nil
+	}
+	return func() []orca.Core {
+		if c.member == nil {
+			return nil // it has not joined yet
+		}
+		cores := slices.Clone(c.member.Peers())
+		for i := range cores {
+			if cores[i].Address == c.listeners.addresses().GRPC {
+				cores[i].CoreLoad = c.load() // others say it once a second
+			}
+		}
+		return cores
 	}
 }

@@ -22,6 +22,8 @@ type statusView struct {
 	Ready     bool          `json:"ready"`
 	NotReady  string        `json:"not_ready,omitempty"`
 	Waiting   []waitingView `json:"waiting,omitempty"`
+	// Cores share the ledger, the oldest first.
+	Cores []coreView `json:"cores,omitempty"`
 	// Background is the core that orca start starts, which need not be the one that was asked.
 	Background *backgroundView `json:"background,omitempty"`
 }
@@ -33,6 +35,16 @@ type backgroundView struct {
 	GRPC  string `json:"grpc,omitempty"`
 	Data  string `json:"data,omitempty"`
 	Log   string `json:"log,omitempty"`
+}
+
+type coreView struct {
+	Address   string `json:"address"`
+	Version   string `json:"version"`
+	StartedAt string `json:"started_at"`
+	// Lease is how many seconds it lasts.
+	Lease  float64 `json:"lease"`
+	Active int64   `json:"active"`
+	Calls  int64   `json:"calls"`
 }
 
 type waitingView struct {
@@ -136,7 +148,19 @@ func viewStatus(address string, a *pb.GetStatusResponse) statusView {
 	for _, w := range a.GetWaiting() {
 		v.Waiting = append(v.Waiting, waitingView{w.GetProcessor(), w.GetRuns(), w.GetOldest()})
 	}
+	for _, c := range a.GetCores() {
+		v.Cores = append(v.Cores, coreView{c.GetAddress(), c.GetVersion(), stamp(c.GetStartedAt()), c.GetLease().AsDuration().Seconds(), c.GetActive(), c.GetCalls()})
+	}
 	return v
+}
+
+// line says how a core among several is doing.
+func (c *coreView) line() string {
+	lease := fmt.Sprintf("lease of %.1f s", c.Lease)
+	if c.Lease < 0 {
+		lease = fmt.Sprintf("lease over since %.1f s", -c.Lease)
+	}
+	return fmt.Sprintf("%s, version %s, %s, %s active, %s", c.Address, c.Version, lease, plural(c.Active, "run"), plural(c.Calls, "call"))
 }
 
 func (s *shell) printStatus(v statusView, up time.Duration) error {
@@ -151,6 +175,9 @@ func (s *shell) printStatus(v statusView, up time.Duration) error {
 	}
 	if !v.Ready {
 		lines[3][1] = "no: " + v.NotReady
+	}
+	for _, c := range v.Cores {
+		lines = append(lines, []string{"shared by", c.line()})
 	}
 	for _, w := range v.Waiting {
 		text := fmt.Sprintf("%s for processor %s, the oldest at position %d", plural(w.Runs, "run"), w.Processor, w.Oldest)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	cmp2 "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -279,5 +280,52 @@ func TestAnyCoreCancelsAndForgets(t *testing.T) {
 	open, err := cs.all[0].ListWindows(ctx, &pb.ListWindowsRequest{State: pb.RunState_RUN_STATE_OPEN})
 	if err != nil || len(open.GetWindows()) > 0 {
 		t.Errorf("open afterwards: %v, %v", open, err)
+	}
+}
+
+// Status shows the cores that share the ledger, with their leases and what they have in hand, at whichever core is asked.
+func TestStatusShowsAllCores(t *testing.T) {
+	t.Parallel()
+	cs := startCores(t, 2, rand.New(rand.NewPCG(3, 3)))
+	begun := make(chan struct{}, 100)
+	p := orcatest.NewProcessor(t, "p", orcatest.Algorithm{Algorithm: orcatest.Define("W", "A"),
+		Run: func(ctx context.Context, _ *pb.ExecutionRequest, _ *pb.ExecuteAlgorithm) (*pb.Result, error) {
+			begun <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+	ctx, cancel := context.WithTimeout(t.Context(), orcatest.Patience)
+	defer cancel()
+	if _, err := cs.all[0].RegisterProcessor(ctx, p.Registration()); err != nil {
+		t.Fatal(err)
+	}
+	cs.agree(t)
+	for range 3 {
+		cs.all[0].emit(orcatest.Window("W", "1.0.0", 0, nil))
+		<-begun
+	}
+	for _, asked := range cs.all {
+		eventually(t, func() string {
+			status, err := asked.GetStatus(ctx, &pb.GetStatusRequest{})
+			if err != nil {
+				return err.Error()
+			}
+			active := map[string]int64{}
+			for _, c := range status.GetCores() {
+				active[c.GetAddress()] = c.GetActive()*100 + c.GetCalls()
+				if c.GetLease().AsDuration() <= 0 {
+					t.Logf("the lease of %s is over", c.GetAddress())
+				}
+			}
+			want := map[string]int64{cs.all[0].grpc: 303, cs.all[1].grpc: 0}
+			if diff := cmp2.Diff(want, active); diff != "" || status.GetActive() != 3 || status.GetPending() != 0 {
+				return fmt.Sprintf("%s says %v: (-want +got)\n%s", asked.grpc, status, diff)
+			}
+			return ""
+		})
+	}
+	code, out, _ := run(t, nil, "status", "--core", cs.all[1].grpc)
+	if code != 0 || !strings.Contains(out, cs.all[0].grpc+", version") || !strings.Contains(out, "3 runs active, 3 calls") {
+		t.Errorf("orca status: %d\n%s", code, out)
 	}
 }

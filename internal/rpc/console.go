@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
@@ -136,6 +137,7 @@ func (s *consoleService) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) 
 		Version: s.cfg.Version, StartedAt: timestamppb.New(s.cfg.StartedAt), Store: s.cfg.Store,
 		Pending: max(0, stats.Open-stats.Active-stats.Parked), Active: stats.Active, Parked: stats.Parked,
 	}
+	s.tellCores(out, stats)
 	if err := s.cfg.Ready(); err != nil {
 		out.NotReady = err.Error()
 	}
@@ -146,6 +148,20 @@ func (s *consoleService) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) 
 		}
 	}
 	return out, nil
+}
+
+// tellCores adds the cores that share the ledger: what they have in memory is active.
+func (s *consoleService) tellCores(out *pb.GetStatusResponse, stats orca.RunStats) {
+	if s.cfg.Cores == nil {
+		return
+	}
+	out.Active = 0
+	for _, c := range s.cfg.Cores() {
+		out.Active += c.ActiveRuns
+		out.Cores = append(out.Cores, &pb.CoreInfo{Address: c.Address, Version: c.Version, StartedAt: timestamppb.New(c.StartedAt),
+			Lease: durationpb.New(c.Left), Active: c.ActiveRuns, Calls: c.Calls})
+	}
+	out.Pending = max(0, stats.Open-out.Active-stats.Parked)
 }
 
 // waitingFor returns what waits for a processor that does not take it: rows, and what is in memory if no instance takes

@@ -90,6 +90,8 @@ type Config struct {
 	Available bool
 	// MaxMessageSize bounds one message in bytes, both ways; default 64 MiB.
 	MaxMessageSize int
+	// Cores are those that share the ledger, the oldest first, this one among them; nil when it is no ledger that can be shared.
+	Cores func() []orca.Core
 	// Ready says why the core takes no windows; nil means that it always does.
 	Ready func() error
 	// TLS is spoken on the listener; nil means none.

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Duration } from "./google/protobuf/duration.js";
 import { Timestamp } from "./google/protobuf/timestamp.js";
 import { Algorithm, ProcessorMetrics, Result, Window, WindowEmitStatus_StatusEnum } from "./service.js";
 
@@ -270,6 +271,16 @@ export interface GetStatusResponse {
   parked: bigint;
   waiting: Waiting[];
   notReady: string;
+  cores: CoreInfo[];
+}
+
+export interface CoreInfo {
+  address: string;
+  version: string;
+  startedAt: Timestamp | undefined;
+  lease: Duration | undefined;
+  active: bigint;
+  calls: bigint;
 }
 
 export interface Waiting {
@@ -3030,6 +3041,7 @@ function createBaseGetStatusResponse(): GetStatusResponse {
     parked: 0n,
     waiting: [],
     notReady: "",
+    cores: [],
   };
 }
 
@@ -3067,6 +3079,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
     if (message.notReady !== "") {
       writer.uint32(66).string(message.notReady);
+    }
+    for (const v of message.cores) {
+      CoreInfo.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -3148,6 +3163,14 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.notReady = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.cores.push(CoreInfo.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3175,6 +3198,132 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     message.parked = (object.parked !== undefined && object.parked !== null) ? BigInt(object.parked) : 0n;
     message.waiting = object.waiting?.map((e) => Waiting.fromPartial(e)) || [];
     message.notReady = object.notReady ?? "";
+    message.cores = object.cores?.map((e) => CoreInfo.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCoreInfo(): CoreInfo {
+  return { address: "", version: "", startedAt: undefined, lease: undefined, active: 0n, calls: 0n };
+}
+
+export const CoreInfo: MessageFns<CoreInfo> = {
+  encode(message: CoreInfo, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    if (message.startedAt !== undefined) {
+      Timestamp.encode(message.startedAt, writer.uint32(26).fork()).join();
+    }
+    if (message.lease !== undefined) {
+      Duration.encode(message.lease, writer.uint32(34).fork()).join();
+    }
+    if (message.active !== 0n) {
+      if (BigInt.asIntN(64, message.active) !== message.active) {
+        throw new globalThis.Error("value provided for field message.active of type int64 too large");
+      }
+      writer.uint32(40).int64(message.active);
+    }
+    if (message.calls !== 0n) {
+      if (BigInt.asIntN(64, message.calls) !== message.calls) {
+        throw new globalThis.Error("value provided for field message.calls of type int64 too large");
+      }
+      writer.uint32(48).int64(message.calls);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CoreInfo {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCoreInfo();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.startedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lease = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.active = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.calls = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<CoreInfo>, I>>(base?: I): CoreInfo {
+    return CoreInfo.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CoreInfo>, I>>(object: I): CoreInfo {
+    const message = createBaseCoreInfo();
+    message.address = object.address ?? "";
+    message.version = object.version ?? "";
+    message.startedAt = (object.startedAt !== undefined && object.startedAt !== null)
+      ? Timestamp.fromPartial(object.startedAt)
+      : undefined;
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? Duration.fromPartial(object.lease)
+      : undefined;
+    message.active = (object.active !== undefined && object.active !== null) ? BigInt(object.active) : 0n;
+    message.calls = (object.calls !== undefined && object.calls !== null) ? BigInt(object.calls) : 0n;
     return message;
   },
 };

@@ -1,3 +1,4 @@
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from orca._contract import service_pb2 as _service_pb2
@@ -426,7 +427,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "started_at", "store", "pending", "active", "parked", "waiting", "not_ready")
+    __slots__ = ("version", "started_at", "store", "pending", "active", "parked", "waiting", "not_ready", "cores")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
@@ -435,6 +436,7 @@ class GetStatusResponse(_message.Message):
     PARKED_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     NOT_READY_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
     version: str
     started_at: _timestamp_pb2.Timestamp
     store: str
@@ -443,7 +445,24 @@ class GetStatusResponse(_message.Message):
     parked: int
     waiting: _containers.RepeatedCompositeFieldContainer[Waiting]
     not_ready: str
-    def __init__(self, version: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., store: _Optional[str] = ..., pending: _Optional[int] = ..., active: _Optional[int] = ..., parked: _Optional[int] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ..., not_ready: _Optional[str] = ...) -> None: ...
+    cores: _containers.RepeatedCompositeFieldContainer[CoreInfo]
+    def __init__(self, version: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., store: _Optional[str] = ..., pending: _Optional[int] = ..., active: _Optional[int] = ..., parked: _Optional[int] = ..., waiting: _Optional[_Iterable[_Union[Waiting, _Mapping]]] = ..., not_ready: _Optional[str] = ..., cores: _Optional[_Iterable[_Union[CoreInfo, _Mapping]]] = ...) -> None: ...
+
+class CoreInfo(_message.Message):
+    __slots__ = ("address", "version", "started_at", "lease", "active", "calls")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    version: str
+    started_at: _timestamp_pb2.Timestamp
+    lease: _duration_pb2.Duration
+    active: int
+    calls: int
+    def __init__(self, address: _Optional[str] = ..., version: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., active: _Optional[int] = ..., calls: _Optional[int] = ...) -> None: ...
 
 class Waiting(_message.Message):
     __slots__ = ("processor", "runs", "oldest")
