@@ -2462,7 +2462,7 @@ type CoreInfo struct {
 	Address   string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	Version   string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	// How long its lease lasts. Others take its runs over some time after it has run out.
+	// How long its lease lasts; negative when it has run out, after which others take its runs over.
 	Lease *durationpb.Duration `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
 	// Runs in memory, and requests under way at processors.
 	Active        int64 `protobuf:"varint,5,opt,name=active,proto3" json:"active,omitempty"`

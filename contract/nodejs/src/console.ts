@@ -576,7 +576,7 @@ export interface CoreInfo {
   startedAt:
     | Timestamp
     | undefined;
-  /** How long its lease lasts. Others take its runs over some time after it has run out. */
+  /** How long its lease lasts; negative when it has run out, after which others take its runs over. */
   lease:
     | Duration
     | undefined;
