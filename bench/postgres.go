@@ -62,7 +62,7 @@ func RunPostgres(ctx context.Context, cfg Config, cores int) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
+	defer s.stop() //nolint:contextcheck // it has a time limit of its own
 	report.Postgres = &Postgres{Version: s.version}
 	for _, shape := range b.Shapes {
 		for _, concurrency := range b.Concurrency {
@@ -189,7 +189,7 @@ func startServer(ctx context.Context) (_ *server, err error) {
 		err = s.conn.QueryRow(ctx, "SHOW server_version").Scan(&s.version)
 	}
 	if err != nil {
-		s.stop()
+		s.stop() //nolint:contextcheck // it has a time limit of its own
 		return nil, err
 	}
 	return s, nil
@@ -197,7 +197,9 @@ func startServer(ctx context.Context) (_ *server, err error) {
 
 func (s *server) stop() {
 	if s.conn != nil {
-		_ = s.conn.Close(context.Background())
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = s.conn.Close(ctx)
 	}
 	_ = s.Stop() // its files are gone with it
 }
@@ -242,8 +244,11 @@ var tpsLine = regexp.MustCompile(`tps = ([0-9.]+)`)
 // pgbench measures the server with its own benchmark; 0 where that is not installed.
 func (s *server) pgbench(ctx context.Context, lasts time.Duration) (float64, error) {
 	path, err := exec.LookPath("pgbench")
-	if err != nil {
+	if errors.Is(err, exec.ErrNotFound) {
 		return 0, nil
+	}
+	if err != nil {
+		return 0, err
 	}
 	run := func(args ...string) ([]byte, error) {
 		command := exec.CommandContext(ctx, path, append(args, s.URL())...)
