@@ -149,7 +149,7 @@ func (e *Engine) accepted(x *emit) {
 	case errors.Is(x.err, orca.OutcomeUnknown):
 		a.doubt = true
 		if a.shared {
-			e.loseTrack("a window may have been accepted or not", x.err)
+			e.loseTrack("accept a window", x.err)
 		}
 		e.recent.accept(x, true)
 		if l := x.lot(); l != nil && !a.shared { // else the next look at the ledger tells

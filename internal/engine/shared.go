@@ -198,7 +198,7 @@ func (e *Engine) claimed(l *load, err error) {
 	defer e.loadEnded()
 	if err != nil {
 		a.doubt = true
-		e.loseTrack("unfinished runs could not be claimed; trying again", err)
+		e.loseTrack("claim runs", err)
 		return
 	}
 	a.behind = l.rows >= l.limit
@@ -225,7 +225,7 @@ const claimAgain = 500 * time.Millisecond
 
 // loseTrack has the ledger asked which runs are this core's, since the end of something was not seen.
 func (e *Engine) loseTrack(what string, err error) {
-	e.cfg.Log.Warn(what, "error", err)
+	e.cfg.Log.Warn("the ledger did not answer; what this core owns is asked anew", "what", what, "error", err)
 	e.sharing.unsure, e.sharing.asking = true, true // not at once
 	time.AfterFunc(claimAgain, func() { e.inbox.post(func() { e.sharing.asking = false }) })
 }
@@ -258,7 +258,7 @@ func (e *Engine) gaveBack(runs []orca.Position, err error) {
 	e.sharing.giving = false
 	if err != nil {
 		e.giveBack(runs...)
-		e.loseTrack("runs could not be given back; trying again", err)
+		e.loseTrack("give back runs", err)
 	}
 }
 
@@ -266,7 +266,7 @@ func (e *Engine) gaveBack(runs []orca.Position, err error) {
 func (e *Engine) owns(owned []orca.Position, err error) {
 	e.sharing.asking = false
 	if err != nil {
-		e.loseTrack("the ledger could not be asked which runs are this core's; trying again", err)
+		e.loseTrack("ask for own runs", err)
 		return
 	}
 	e.sharing.unsure = false
@@ -428,7 +428,7 @@ func (e *Engine) walkShared(ctx context.Context, w *withdrawal, l *load, after o
 			if err != nil {
 				e.admission.loading = false
 				w.again = after + 1
-				e.loseTrack("runs could not be withdrawn; trying again", err)
+				e.loseTrack("read a page of runs", err)
 				e.loadEnded()
 				return
 			}

@@ -134,7 +134,7 @@ func (u *unit) do(ctx context.Context, action Action) (err error) {
 		err = u.start(ctx, u.address)
 	case Move:
 		err = u.start(ctx, "")
-	case Cut, Silent, Late, Mended:
+	case Cut, Silent, Late, Mended, Restarted, Promoted:
 		err = fmt.Errorf("%q is nothing that is done to a process", action)
 	default:
 		err = fmt.Errorf("unknown action %q", action)

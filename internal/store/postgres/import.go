@@ -65,7 +65,7 @@ func (i *Import) begin(ctx context.Context, tag, state string) (err error) {
 	if i.done = there == sameLedger; err != nil || i.done {
 		return err
 	}
-	if err := migrate(ctx, i.conn, i.staged); err != nil {
+	if err := migrate(ctx, i.conn, i.staged, migrations); err != nil {
 		return err
 	}
 	for _, statement := range []string{

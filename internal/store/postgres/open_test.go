@@ -155,7 +155,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, address, "INSERT INTO "+schema+".schema_version (version) VALUES (99)")
+	execute(t, address, "INSERT INTO "+schema+".schema_version (version, needs) VALUES (99, 99)")
 	_, err = Open(t.Context(), address, Config{Schema: schema})
 	if !errors.Is(err, orca.Precondition) || !strings.Contains(err.Error(), "newer orca (schema 99") {
 		t.Errorf("a newer schema gives %v", err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,8 @@ type Config struct {
 	WriteTimeout time.Duration
 	// Logger is told of failed commits and lost connections; silent when nil.
 	Logger *slog.Logger
+	// migrations are those of this version; others in tests.
+	migrations fs.FS
 }
 
 func (c Config) withDefaults() Config {
@@ -49,6 +52,9 @@ func (c Config) withDefaults() Config {
 	c.Readers = cmp.Or(c.Readers, 8)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 10*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	if c.migrations == nil {
+		c.migrations = migrations
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -114,7 +120,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.target.check(ctx, conn, s.cfg.Logger); err != nil {
 		return err
 	}
-	if err := migrate(ctx, conn, s.names); err != nil {
+	if err := migrate(ctx, conn, s.names, s.cfg.migrations); err != nil {
 		return err
 	}
 	if err := s.identify(ctx, conn); err != nil {
