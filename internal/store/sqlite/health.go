@@ -36,7 +36,7 @@ func (s *Store) tryAgain(ctx context.Context) {
 	}
 	// Nobody reads the user version. To set it writes the first page, whatever was there.
 	begun := s.writer.conn.exec(ctx, "BEGIN IMMEDIATE; PRAGMA user_version = 0")
-	if err := errors.Join(begun, s.commit(ctx, s.writer)); err != nil {
+	if err := errors.Join(begun, s.commitDurably(ctx, s.writer)); err != nil {
 		s.fault(err)
 		return
 	}

@@ -158,7 +158,9 @@ func (k *keeper) dueNow() {
 
 // keepEnded finds the windows whose first runs the batch has ended, and copies about as many of those that are due.
 func (tx *batchTx) keepEnded(ctx context.Context) error {
-	if len(tx.ended) > 0 {
+	ended := tx.ended
+	tx.ended = nil
+	if len(ended) > 0 {
 		if err := tx.stmt.endedWindows.rows(ctx, func(row []driver.Value) error {
 			w := endedWindow{typ: row[1].(int64), to: row[3].(int64), from: row[4].(int64), window: row[0].(int64)}
 			copy(w.filters[:], row[2].([]byte))
@@ -167,20 +169,20 @@ func (tx *batchTx) keepEnded(ctx context.Context) error {
 				tx.endedWindows = append(tx.endedWindows, w)
 			}
 			return nil
-		}, positionList(tx.ended)); err != nil {
+		}, positionList(ended)); err != nil {
 			return fmt.Errorf("look up windows that have ended: %w", err)
 		}
 	}
-	return tx.keepDue(ctx, len(tx.ended)+len(tx.ended)/4+1)
+	return tx.keepDue(ctx, len(ended)+len(ended)/4+1)
 }
 
 // keepDue copies the results of so many windows that are due.
 func (tx *batchTx) keepDue(ctx context.Context, n int) error {
-	due := tx.keeper.due[:min(n, len(tx.keeper.due))]
+	due := tx.keeper.due[tx.kept:min(tx.kept+n, len(tx.keeper.due))]
 	if len(due) == 0 {
 		return nil
 	}
-	tx.kept = len(due)
+	tx.kept += len(due)
 	positions := make([]orca.Position, len(due))
 	for i := range due {
 		positions[i] = orca.Position(due[i].window)
@@ -238,7 +240,7 @@ func (s *Store) keepRest(ctx context.Context) {
 			}
 		}
 		if err == nil {
-			err = s.commit(ctx, s.writer)
+			err = s.commitDurably(ctx, s.writer)
 		}
 		if err != nil {
 			s.fault(err)

@@ -219,5 +219,6 @@ func (tx *batchTx) expireKeys(ctx context.Context) error {
 	if _, err := tx.stmt.expire.exec(ctx, int64(tx.clock)-tx.ttl, int64(2*tx.keys+16)); err != nil {
 		return fmt.Errorf("delete expired idempotency keys: %w", err)
 	}
+	tx.keys = 0
 	return nil
 }

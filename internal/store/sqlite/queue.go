@@ -138,7 +138,7 @@ func (q *queue) take(ctx context.Context, alarm, other <-chan time.Time) []*requ
 }
 
 // pop cuts a batch off the front of the queue, or closes the queue when it is empty and last is set.
-func (q *queue) pop(last bool) (batch []*request, more bool) {
+func (q *queue) pop(last bool) (requests []*request, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.requests) == 0 {
@@ -148,16 +148,31 @@ func (q *queue) pop(last bool) (batch []*request, more bool) {
 	if !q.due && !last {
 		return nil, true
 	}
-	n, bytes := 0, 0
-	for n < len(q.requests) && n < q.cfg.BatchRows && (n == 0 || bytes+q.requests[n].size <= q.cfg.BatchBytes) {
+	return q.cut(0, 0), true
+}
+
+// popInto is pop for a batch that has requests, and reports whether there may be room for more of them.
+func (q *queue) popInto(b *batch) (room bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.due {
+		b.add(q.cut(len(b.requests), b.bytes))
+	}
+	return !q.due
+}
+
+// cut takes from the front what still fits into a batch of so many rows and bytes. The lock is held.
+func (q *queue) cut(rows, bytes int) []*request {
+	n := 0
+	for n < len(q.requests) && rows+n < q.cfg.BatchRows && (rows+n == 0 || bytes+q.requests[n].size <= q.cfg.BatchBytes) {
 		bytes += q.requests[n].size
+		q.bytes -= q.requests[n].size
 		n++
 	}
-	batch = q.requests[:n:n]
+	requests := q.requests[:n:n]
 	q.requests = q.requests[n:]
-	q.bytes -= bytes
 	q.due = len(q.requests) > 0
-	return batch, true
+	return requests
 }
 
 // abandon closes the queue and returns what was in it.

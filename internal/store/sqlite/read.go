@@ -81,7 +81,7 @@ func (s *Store) within(ctx context.Context, doing string, fn func(context.Contex
 	defer cancel()
 	err := fn(ctx)
 	if err == nil {
-		err = s.unsynced.wait(ctx)
+		err = s.syncs.wait(ctx)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // what the database made of it is worth less

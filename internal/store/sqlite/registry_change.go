@@ -30,9 +30,12 @@ func (s *Store) ChangeRegistry(ctx context.Context, change orca.RegistryChange) 
 	if err := w.changeRegistry(ctx, change); err != nil {
 		return s.giveUp(ctx, err)
 	}
-	if err := s.commit(ctx, w); err != nil {
+	if err := s.commitDurably(ctx, w); err != nil {
 		s.fault(err)
-		if isFull(err) { // see judge
+		switch { // see judge
+		case errors.Is(err, errHole):
+			return notWritten(err)
+		case isFull(err):
 			return errFull(err)
 		}
 		return errUnknown(err)

@@ -20,6 +20,7 @@ func (s *Store) Serve(ctx context.Context) error {
 	for {
 		batch := s.queue.take(ctx, log.alarm.C, retry.C)
 		if batch == nil {
+			s.syncs.drained()
 			s.keepRest(write)
 			return nil
 		}
@@ -27,16 +28,19 @@ func (s *Store) Serve(ctx context.Context) error {
 			s.tryAgain(write)
 		}
 		if len(batch) > 0 {
-			answers, scrub := s.write(write, batch)
-			for i := range answers {
-				answers[i].tell(batch[i])
-			}
-			if scrub {
+			if s.write(write, newBatch(batch)) {
 				log.scrubLater()
 			}
 		}
 		s.checkpoint(write, log)
 	}
+}
+
+// batch is what goes into one transaction.
+type batch struct {
+	requests []*request
+	answers  []answer // one per request
+	bytes    int
 }
 
 // answer is what became of a request.
@@ -46,6 +50,37 @@ type answer struct {
 	woken    []orca.WokenRun
 	more     bool
 	err      error
+}
+
+func newBatch(requests []*request) *batch {
+	b := &batch{}
+	b.add(requests)
+	return b
+}
+
+func (b *batch) add(requests []*request) {
+	for _, r := range requests {
+		b.bytes += r.size
+	}
+	b.requests = append(b.requests, requests...)
+	b.answers = append(b.answers, make([]answer, len(requests))...)
+}
+
+// tell answers everybody.
+func (b *batch) tell() {
+	for i, r := range b.requests {
+		b.answers[i].tell(r)
+	}
+}
+
+// fail answers everybody with an error, but for those who have one of their own.
+func (b *batch) fail(err error) {
+	for i := range b.answers {
+		if b.answers[i].err == nil {
+			b.answers[i] = answer{err: err}
+		}
+	}
+	b.tell()
 }
 
 func (a *answer) tell(r *request) {
@@ -63,72 +98,100 @@ func (a *answer) tell(r *request) {
 	}
 }
 
-func failAll(answers []answer, err error) []answer {
-	for i := range answers {
-		if answers[i].err == nil {
-			answers[i] = answer{err: err}
-		}
-	}
-	return answers
-}
-
 // errRedo: the database refused a row, and the batch has to be done again with savepoints.
 var errRedo = errors.New("a row was refused")
 
-// write commits a batch and returns one answer per request, and whether it left noStore bytes to scrub.
-func (s *Store) write(ctx context.Context, batch []*request) (answers []answer, scrub bool) {
+// write commits a batch, and what comes while the commit before is on its way to disk. Everybody is answered when it is
+// there, which may be later. It reports whether noStore bytes are left to scrub.
+func (s *Store) write(ctx context.Context, b *batch) (scrub bool) {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	begun := time.Now()
-	answers = make([]answer, len(batch))
 	if err := s.reopen(ctx); err != nil {
 		s.stats.failed(err)
-		return failAll(answers, err), false
+		b.fail(err)
+		return false
 	}
-	tx, err := s.attempt(ctx, batch, answers, false)
+	tx, err := s.attempt(ctx, b, false)
 	if errors.Is(err, errRedo) {
-		tx, err = s.attempt(ctx, batch, answers, true)
+		tx, err = s.attempt(ctx, b, true)
 	}
 	if err != nil {
 		s.fault(err)
-		return failAll(answers, notWritten(err)), false
+		b.fail(notWritten(err))
+		return false
 	}
 	if err := s.commit(ctx, s.writer); err != nil {
 		s.fault(err)
-		return failAll(answers, s.judge(ctx, tx, err)), false
+		b.fail(s.judge(ctx, tx, err))
+		return false
 	}
 	tx.keep()
-	s.stats.committed(len(batch), time.Since(begun))
-	return answers, tx.finished && s.writer.noStore
+	s.syncs.jobs <- syncJob{s.writer.log, func(err error) {
+		if err != nil {
+			s.failed(err)
+			b.fail(errUnknown(err))
+			return
+		}
+		s.stats.committed(len(b.requests), time.Since(begun))
+		b.tell()
+	}}
+	return tx.finished && s.writer.noStore
 }
 
-// attempt applies the batch in a transaction that is left open. Requests that are refused have their error in answers.
-// On an error nothing is written.
-func (s *Store) attempt(ctx context.Context, batch []*request, answers []answer, savepoints bool) (*batchTx, error) {
+// attempt applies a batch in a transaction that is left open, and, unless there are savepoints, what comes until it can be
+// committed. Requests that are refused have their error in the answers. On an error nothing is written.
+func (s *Store) attempt(ctx context.Context, b *batch, savepoints bool) (*batchTx, error) {
 	tx, err := s.writer.begin(ctx, s.cfg)
 	if err != nil {
 		return nil, err
 	}
-	for i, r := range batch {
-		if savepoints {
-			answers[i], err = tx.applyAlone(ctx, r)
-		} else {
-			answers[i], err = tx.apply(ctx, r)
+	for applied := 0; ; {
+		for ; applied < len(b.requests); applied++ {
+			if savepoints {
+				b.answers[applied], err = tx.applyAlone(ctx, b.requests[applied])
+			} else {
+				b.answers[applied], err = tx.apply(ctx, b.requests[applied])
+			}
+			if err != nil {
+				return nil, tx.rolledBack(ctx, err)
+			}
 		}
-		if err != nil {
+		if err := tx.complete(ctx); err != nil {
 			return nil, tx.rolledBack(ctx, err)
 		}
+		if savepoints || !s.more(b) {
+			return tx, nil
+		}
 	}
+}
+
+// complete writes what goes along with what was applied since it was last called.
+func (tx *batchTx) complete(ctx context.Context) error {
 	if err := tx.writeEarliest(ctx); err != nil {
-		return nil, tx.rolledBack(ctx, err)
+		return err
 	}
 	if err := tx.keepEnded(ctx); err != nil {
-		return nil, tx.rolledBack(ctx, err)
+		return err
 	}
-	if err := tx.expireKeys(ctx); err != nil {
-		return nil, tx.rolledBack(ctx, err)
+	return tx.expireKeys(ctx)
+}
+
+// more adds what has come to a batch that cannot be committed yet, waiting for it. It returns false once the batch can be
+// committed, or takes no more.
+func (s *Store) more(b *batch) bool {
+	for before := len(b.requests); !s.syncs.idle(); {
+		room := s.queue.popInto(b)
+		if len(b.requests) > before || !room {
+			return len(b.requests) > before
+		}
+		select {
+		case <-s.syncs.free:
+			s.syncs.free <- struct{}{}
+		case <-s.queue.wake:
+		}
 	}
-	return tx, nil
+	return false
 }
 
 // apply writes one request. It returns an error when the transaction cannot go on: errRedo when the database refused
@@ -192,24 +255,39 @@ func (tx *batchTx) rolledBack(ctx context.Context, err error) error {
 
 // fault closes the connection after a failure. The callers are told what it means for them, the log what it was.
 func (s *Store) fault(err error) {
+	s.failed(err)
+	s.closeWriter()
+}
+
+func (s *Store) failed(err error) {
 	s.stats.failed(err)
 	s.cfg.Logger.Error("the ledger could not be written", "store", s.path, "error", err)
+}
+
+func (s *Store) closeWriter() {
 	if err := s.writer.close(); err != nil {
 		s.cfg.Logger.Error("close after failure", "store", s.path, "error", err)
 	}
 	s.writer = nil
 }
 
-// reopen opens the connection again after a failure, and makes sure of what is in the log before anything follows it.
+// reopen opens the connection again after a failure.
 func (s *Store) reopen(ctx context.Context) (err error) {
+	hole := s.syncs.hole.Load()
+	if hole && s.writer != nil {
+		s.closeWriter()
+	}
 	if s.writer == nil {
 		if s.writer, err = openWriter(ctx, s.path); err != nil {
 			s.writer = nil
 			return notWritten(explain(s.path, err))
 		}
 	}
-	if err := s.fillHole(ctx); err != nil {
-		s.fault(err)
+	if !hole {
+		return nil
+	}
+	if err := s.mend(ctx); err != nil {
+		s.closeWriter()
 		return notWritten(err)
 	}
 	return nil
@@ -228,6 +306,9 @@ func notWritten(err error) error {
 // a certain answer: then a write failed, and since the frame that makes a transaction valid is the last one written,
 // the batch can never come to life. That the file, opened again, does not have it is checked nevertheless.
 func (s *Store) judge(ctx context.Context, tx *batchTx, failure error) error {
+	if errors.Is(failure, errHole) {
+		return notWritten(failure)
+	}
 	before := tx.writer.last
 	if isFull(failure) && s.reopen(ctx) == nil && s.writer.last == before {
 		return errFull(failure)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 )
 
@@ -76,10 +75,9 @@ type Store struct {
 	writer *writer
 	// pastPart is how many windows a walk into the past looks at in one snapshot, or as many more as share an interval.
 	pastPart int
-	unsynced unsynced
-	// commit ends a transaction, and sync has the log on disk; tests put failing ones here.
+	syncs    *syncer
+	// commit ends a transaction; tests put a failing one here.
 	commit func(context.Context, *writer) error
-	sync   func(*os.File) error
 }
 
 // Open opens the store at path, creating the file and its folder where needed, and brings its schema up to date. It
@@ -89,10 +87,10 @@ func Open(ctx context.Context, path string, cfg Config) (*Store, error) {
 		cfg:      cfg.withDefaults(),
 		turn:     make(chan struct{}, 1),
 		pastPart: 10_000,
-		unsynced: unsynced{hole: true}, // who knows what the core before this one has seen
-		sync:     syncData,
+		syncs:    newSyncer(),
 	}
-	s.commit = s.commitDurably
+	s.commit = s.commitVisibly
+	go s.syncs.run()
 	s.queue = newQueue(s.cfg)
 	if err := s.open(ctx, path); err != nil {
 		return nil, errors.Join(err, s.release())
@@ -122,6 +120,9 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if s.writer, err = openWriter(ctx, s.path); err != nil {
 		return explain(s.path, err)
 	}
+	if err := s.mend(ctx); err != nil { // a sync may have failed before a kill
+		s.syncs.hole.Store(true)
+	}
 	if s.tag, s.secret, err = s.writer.identity(ctx); err != nil {
 		return explain(s.path, err)
 	}
@@ -144,6 +145,7 @@ func (s *Store) Close() error {
 // write-ahead log into the file, and the lock last.
 func (s *Store) release() error {
 	var errs []error
+	s.syncs.close()
 	if s.readers != nil {
 		errs = append(errs, closeReaders(s.readers))
 	}

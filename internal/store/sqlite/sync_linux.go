@@ -7,11 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncData has all on disk that was written to a file.
-func syncData(f *os.File) error {
-	for {
-		if err := unix.Fdatasync(int(f.Fd())); !errors.Is(err, unix.EINTR) {
-			return err
-		}
+// syncData has all on disk that was written to a file, which may be closed meanwhile.
+func syncData(f *os.File) (err error) {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	return errors.Join(c.Control(func(fd uintptr) {
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+			err = unix.Fdatasync(int(fd))
+		}
+	}), err)
 }

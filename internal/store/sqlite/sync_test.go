@@ -17,7 +17,7 @@ func TestNobodyHearsOfACommitBeforeItIsOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := opened(t, Config{})
 		syncing := make(chan struct{})
-		s.sync = func(f *os.File) error {
+		s.syncs.sync = func(f *os.File) error {
 			<-syncing
 			return syncData(f)
 		}
@@ -38,13 +38,42 @@ func TestNobodyHearsOfACommitBeforeItIsOnDisk(t *testing.T) {
 	})
 }
 
+// TestTransactionsFillWhileTheDiskIsBusy: what comes while a commit is on its way to disk shares the next one.
+func TestTransactionsFillWhileTheDiskIsBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := opened(t, Config{})
+		syncing := make(chan struct{})
+		s.syncs.sync = func(*os.File) error { <-syncing; return nil }
+		serve(t, s)
+		var answers []<-chan accepted
+		for i := range 5 {
+			answers = append(answers, accept(s, ticking(i)))
+			synctest.Wait()
+		}
+		if n, _ := s.queue.waiting(); n > 0 {
+			t.Errorf("%d windows are not in a transaction", n)
+		}
+		close(syncing)
+		for i, answer := range answers {
+			if a := <-answer; a.err != nil || a.Position != orca.Position(i+1) {
+				t.Errorf("window %d is answered with %+v", i, a)
+			}
+		}
+		synctest.Wait()
+		if got := s.Stats(); got.Commits != 2 || got.Rows != 5 {
+			t.Errorf("%d commits of %d windows, want 2 of 5", got.Commits, got.Rows)
+		}
+	})
+}
+
 // TestReadsThatWaitForTheDiskCanBeCutOff: whatever the disk does.
 func TestReadsThatWaitForTheDiskCanBeCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := opened(t, Config{})
 		syncing := make(chan struct{})
-		s.sync = func(*os.File) error { <-syncing; return nil }
+		s.syncs.sync = func(*os.File) error { <-syncing; return nil }
 		serve(t, s)
 		written := accept(s, ticking(1))
 		synctest.Wait()
@@ -72,8 +101,8 @@ func TestReadsThatWaitForTheDiskCanBeCutOff(t *testing.T) {
 func TestNothingIsWrittenBehindAHole(t *testing.T) {
 	t.Parallel()
 	s := opened(t, Config{CheckpointWait: 1})
-	s.sync = func(f *os.File) error {
-		s.sync = syncData
+	s.syncs.sync = func(f *os.File) error {
+		s.syncs.sync = syncData
 		return errDisk
 	}
 	serve(t, s)
