@@ -146,7 +146,11 @@ func TestLogOfAKilledCoreIsEmptied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer after.Close()
+	defer func() {
+		if err := after.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	behind := logSizeAtCommits(after)
 	defer serve(t, after)()
 	if a := <-accept(after, ticking(2)); a.err != nil || a.Position != 2 {
