@@ -104,7 +104,7 @@ func end(cmd *exec.Cmd, exited <-chan error) error {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	_ = <-exited // how it ended does not matter
+	<-exited // how it ended does not matter
 	return nil
 }
 

@@ -184,7 +184,7 @@ func TestAProcessNumberThatWasUsedAgain(t *testing.T) {
 	default:
 	}
 	_ = other.Process.Kill()
-	_ = <-ended
+	<-ended
 }
 
 // Several commands start one core.
