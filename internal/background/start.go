@@ -104,7 +104,7 @@ func end(cmd *exec.Cmd, exited <-chan error) error {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-exited // how it ended does not matter
+	<-exited //nolint:errcheck // how it ended does not matter
 	return nil
 }
 

@@ -184,7 +184,7 @@ func TestAProcessNumberThatWasUsedAgain(t *testing.T) {
 	default:
 	}
 	_ = other.Process.Kill()
-	<-ended
+	<-ended //nolint:errcheck // it was killed
 }
 
 // Several commands start one core.
