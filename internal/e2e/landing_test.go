@@ -129,7 +129,7 @@ func (n *newcomer) serve(block string) {
 	go func() { ended <- cmd.Wait() }()
 	n.t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // all that the block started, but for the core
-		<-ended //nolint:errcheck // it was killed
+		<-ended                                             //nolint:errcheck // it was killed
 	})
 	for deadline := time.After(4 * orcatest.Patience); !strings.Contains(said.String(), "registered"); {
 		select {
