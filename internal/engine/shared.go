@@ -119,7 +119,8 @@ func (e *Engine) Leftover(left orca.Leftover) {
 	e.inbox.post(func() {
 		e.hear(left.Withdrawals)
 		e.sharing.heard = true
-		e.sharing.countDue = e.cfg.MaxBacklog > 0 || time.Since(e.sharing.counted) >= countEvery
+		unfinished := e.stats.open.Load() > 0 || left.Free || len(left.Lots) > 0
+		e.sharing.countDue = unfinished && (e.cfg.MaxBacklog > 0 || time.Since(e.sharing.counted) >= countEvery)
 		e.admission.doubt = e.admission.doubt || left.Free
 		for _, l := range left.Lots {
 			e.noteLot(l)

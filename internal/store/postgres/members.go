@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/orca-telemetry/orca/internal/orca"
 )
@@ -264,11 +265,21 @@ func (s *Store) Settled(ctx context.Context, keys []orca.OutcomeKey) (settled []
 	return settled, err
 }
 
+// hasEnded reports whether a session had ended before it was used.
+func (s *Store) hasEnded(err error) bool {
+	var refused *pgconn.ConnectError
+	return err != nil && !isKind(err) && !errors.As(err, &refused) && isLost(err)
+}
+
 // asMember bounds what is done for the lease, and says what was being done when it fails.
 func (s *Store) asMember(ctx context.Context, doing string, fn func(context.Context) error) error {
 	within, cancel := context.WithTimeout(ctx, memberTimeout)
 	defer cancel()
 	err := fn(within)
+	if s.hasEnded(err) {
+		s.members.Reset() // the others may have ended with it
+		err = fn(within)
+	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = orca.Errorf(orca.Unavailable, "the database does not answer within %v", memberTimeout)
 	}

@@ -132,10 +132,10 @@ func (s *Store) open(ctx context.Context) error {
 		return fmt.Errorf("read the last position: %w", err)
 	}
 	s.saw(orca.Position(newest))
-	if s.pool, err = s.target.pool(ctx, s.cfg.Readers); err != nil {
+	if s.pool, err = s.target.pool(ctx, s.cfg.Readers, true); err != nil {
 		return err
 	}
-	if s.members, err = s.target.pool(ctx, memberConns); err != nil {
+	if s.members, err = s.target.pool(ctx, memberConns, false); err != nil {
 		return err
 	}
 	return s.loadKeys(ctx)

@@ -97,8 +97,12 @@ func (t *target) connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // pool makes the connections for reads. A read that is cut off is cancelled at the server, and its connection goes on.
-func (t *target) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
+// Without pings a session that has ended is found when it is used.
+func (t *target) pool(ctx context.Context, size int, pings bool) (*pgxpool.Pool, error) {
 	config := t.config.Copy()
+	if !pings {
+		config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	}
 	config.MaxConns, config.MinConns = int32(size), 0
 	config.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cancelGrace}
