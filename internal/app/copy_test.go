@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,6 +92,12 @@ func TestCopiedLedger(t *testing.T) {
 		core.Wait(id)
 	}
 	away.Kill()
+	eventually(t, "the core sees that it is away", func() bool { // or the first window fails: it has one attempt
+		list, err := core.ListProcessors(t.Context(), &pb.ListProcessorsRequest{})
+		return err == nil && slices.ContainsFunc(list.GetProcessors(), func(p *pb.ProcessorInfo) bool {
+			return p.GetName() == "away" && p.GetInstances()[0].GetState() == pb.InstanceState_INSTANCE_STATE_UNREACHABLE
+		})
+	})
 	var waiting []string
 	for i := range 10 {
 		id, _ := core.Emit(window("Away", i))

@@ -6,7 +6,13 @@ contract in one process.
 
 from typing import Any
 
-from google.protobuf import descriptor_pool, message_factory, struct_pb2, timestamp_pb2
+from google.protobuf import (
+    descriptor_pool,
+    duration_pb2,
+    message_factory,
+    struct_pb2,
+    timestamp_pb2,
+)
 
 POOL = descriptor_pool.DescriptorPool()
 
@@ -22,7 +28,7 @@ def _class_maker() -> Any:
 WELL_KNOWN: list[Any] = []
 """The classes have to be there before a message that has them as fields: older runtimes make none on the way."""
 
-for _file in (struct_pb2.DESCRIPTOR, timestamp_pb2.DESCRIPTOR):
+for _file in (duration_pb2.DESCRIPTOR, struct_pb2.DESCRIPTOR, timestamp_pb2.DESCRIPTOR):
     POOL.AddSerializedFile(_file.serialized_pb)
     for _message in POOL.FindFileByName(_file.name).message_types_by_name.values():
         WELL_KNOWN.append(_class_maker()(_message))
