@@ -200,7 +200,7 @@ func (f Folder) Destroy(ctx context.Context, files []string) error {
 func wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-time.After(pause):
 		return nil
 	}

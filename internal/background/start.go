@@ -27,9 +27,15 @@ const oldLog = ".1"
 // readyLine is what a core prints when it is ready.
 var readyLine = regexp.MustCompile(`(?m)^orca is ready: grpc=(\S+) http=(\S+) store=(.+)$`)
 
+// startPatience is how long a core may take until it is ready: after a crash it copies its log first, which takes seconds.
+const startPatience = 5 * time.Minute
+
 // Start starts a core and returns when it is ready. Where one runs already it starts none, waits until that is ready,
-// and says so with the second result. Canceling ctx ends a core that is not ready yet.
+// and says so with the second result. Canceling ctx ends a core that is not ready yet, as does startPatience.
 func (f Folder) Start(ctx context.Context, p Program) (s State, already bool, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startPatience,
+		fmt.Errorf("the core is not ready after %v; look into its log, %s, and start it again", startPatience, f.Log()))
+	defer cancel()
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
 		return State{}, false, err
 	}
@@ -87,7 +93,7 @@ func (f Folder) launch(ctx context.Context, p Program, lock *os.File, r Record) 
 		case err := <-exited:
 			ended = fmt.Errorf("the core did not start: %s", f.lastWords(err))
 		case <-ctx.Done():
-			return r, errors.Join(ctx.Err(), end(cmd, exited))
+			return r, errors.Join(context.Cause(ctx), end(cmd, exited))
 		case <-time.After(pause):
 		}
 		if f.readLog(&r); r.Ready() && ended == nil {
