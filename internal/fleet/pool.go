@@ -160,7 +160,7 @@ func (p *pool) next(ctx context.Context) *request {
 // take removes the part that is to begin now from where it waits. The lock is held.
 func (p *pool) take() (*instance, *part) {
 	for _, in := range p.reserved {
-		if in.inFlight == 0 {
+		if in.inFlight == 0 && p.fleet.leased() {
 			return in, p.unreserve(in)
 		}
 	}
