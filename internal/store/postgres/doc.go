@@ -28,7 +28,8 @@
 // # Sessions
 //
 // Nothing is left behind in a session: no prepared statement has a name, no setting is made and no lock outlives a
-// transaction, so that a pooler may give every transaction another session.
+// transaction, so that a pooler may give every transaction another session. Where there is none the writer prepares its
+// statements (session.go).
 //
 // # Owners
 //

@@ -24,6 +24,8 @@ const (
 	noTable              = "42P01"
 	noSchema             = "3F000"
 	queryCanceled        = "57014"
+	noStatement          = "26000"
+	statementThere       = "42P05"
 )
 
 // code returns the code of an error that the server sent, "" when it is none.

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // link is the writer's connection, and the search for another one when it is lost. Whoever calls its methods is one
@@ -15,25 +13,25 @@ import (
 type link struct {
 	target *target
 	log    *slog.Logger
-	conn   *pgx.Conn // nil while there is none
-	cause  error     // why there is none
+	conn   *session // nil while there is none
+	cause  error    // why there is none
 	since  time.Time
 
 	// failing is why the last thing that was tried failed; anybody may read it.
 	failing atomic.Pointer[error]
 
 	// found holds the connection that the search has found.
-	found  chan *pgx.Conn
+	found  chan *session
 	search sync.WaitGroup
 	stop   context.CancelFunc
 }
 
-func newLink(t *target, conn *pgx.Conn, log *slog.Logger) *link {
-	return &link{target: t, log: log, conn: conn, found: make(chan *pgx.Conn, 1), stop: func() {}}
+func newLink(t *target, conn *session, log *slog.Logger) *link {
+	return &link{target: t, log: log, conn: conn, found: make(chan *session, 1), stop: func() {}}
 }
 
 // get returns the connection, or at once why there is none.
-func (l *link) get() (*pgx.Conn, error) {
+func (l *link) get() (*session, error) {
 	if l.conn == nil {
 		select {
 		case l.conn = <-l.found:
@@ -73,7 +71,7 @@ func (l *link) drop() {
 // dial connects, again and again until it succeeds or ctx ends.
 func (l *link) dial(ctx context.Context) {
 	for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		conn, err := l.target.connect(ctx)
+		conn, err := l.target.session(ctx)
 		if err == nil {
 			l.found <- conn
 			l.failing.Store(nil)

@@ -151,7 +151,7 @@ func (w *write) writeOthers() {
 
 // makeSure stops what this core has sent and does not know the end of: it raises the core's epoch. That waits for what is under
 // way, which has locked the row, and what has not begun fails.
-func (s *Store) makeSure(ctx context.Context, conn *pgx.Conn) error {
+func (s *Store) makeSure(ctx context.Context, conn *session) error {
 	m := s.member.Load()
 	if m == nil || !s.unsure.Swap(false) {
 		return nil

@@ -180,7 +180,7 @@ func (w *write) insertPlans(ctx context.Context, fresh map[orca.PlanHash]*orca.P
 	b.Queue(w.names.in(`INSERT INTO {plan_node} (plan, algorithm) SELECT p.id, u.algorithm FROM unnest($1::bytea[], $2::int[]) AS u(hash, algorithm)
 		JOIN {plan} p ON p.hash = u.hash ORDER BY 1, 2 ON CONFLICT DO NOTHING`), nodesOf, algorithms)
 	w.keysByHash(&b, `SELECT hash, id FROM {plan} WHERE hash = ANY($1::bytea[])`, hashes, func(hash [32]byte, id int32) { found[hash] = id })
-	if err := send(ctx, w.conn, &b); err != nil {
+	if err := w.conn.send(ctx, &b); err != nil {
 		return err
 	}
 	for hash, id := range found {
@@ -233,7 +233,7 @@ func (w *write) findLots(ctx context.Context) error {
 	b.Queue(w.names.in(`INSERT INTO {lot} (hash, algorithms) SELECT * FROM unnest($1::bytea[], $2::text[]) AS l(hash, algorithms)
 		ORDER BY hash ON CONFLICT (hash) DO NOTHING`), hashes, contents)
 	w.keysByHash(&b, `SELECT hash, id FROM {lot} WHERE hash = ANY($1::bytea[])`, hashes, func(hash [32]byte, id int32) { found[hash] = id })
-	if err := send(ctx, w.conn, &b); err != nil {
+	if err := w.conn.send(ctx, &b); err != nil {
 		return fmt.Errorf("write lots: %w", err)
 	}
 	for hash, id := range found {

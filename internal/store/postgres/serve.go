@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/orca-telemetry/orca/internal/orca"
@@ -196,7 +195,11 @@ func (s *Store) judge(ctx context.Context, w *write, err error) error {
 	if isAborted(err) && !w.conn.IsClosed() {
 		s.cfg.Logger.Error("the ledger could not be written", "store", s.target.String(), "error", err)
 		s.link.failing.Store(&err)
-		if code(err) == readOnly { // it was made a standby
+		switch code(err) {
+		case readOnly: // it was made a standby
+			s.link.lost(context.WithoutCancel(ctx), err)
+		case noStatement, statementThere: // it was not the session that answered before
+			s.target.pooled.Store(true)
 			s.link.lost(context.WithoutCancel(ctx), err)
 		}
 		return notWritten(err)
@@ -207,12 +210,4 @@ func (s *Store) judge(ctx context.Context, w *write, err error) error {
 		return errUnknown(err)
 	}
 	return notWritten(err)
-}
-
-// send runs statements as one transaction in one round trip: what is sent before one synchronization is one.
-func send(ctx context.Context, conn *pgx.Conn, b *pgx.Batch) error {
-	if b.Len() == 0 {
-		return nil
-	}
-	return conn.SendBatch(ctx, b).Close()
 }

@@ -112,18 +112,18 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	conn, err := s.target.connect(ctx)
+	conn, err := s.target.session(ctx)
 	if err != nil {
 		return err
 	}
 	s.link = newLink(s.target, conn, s.cfg.Logger)
-	if err := s.target.check(ctx, conn, s.cfg.Logger); err != nil {
+	if err := s.target.check(ctx, conn.Conn, s.cfg.Logger); err != nil {
 		return err
 	}
-	if err := migrate(ctx, conn, s.names, s.cfg.migrations); err != nil {
+	if err := migrate(ctx, conn.Conn, s.names, s.cfg.migrations); err != nil {
 		return err
 	}
-	if err := s.identify(ctx, conn); err != nil {
+	if err := s.identify(ctx, conn.Conn); err != nil {
 		return fmt.Errorf("read the ledger's secret: %w", err)
 	}
 	var newest int64

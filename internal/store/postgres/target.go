@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +22,12 @@ import (
 )
 
 // target is the database, and how connections to it are made.
-type target struct{ config *pgxpool.Config }
+type target struct {
+	config *pgxpool.Config
+	// asTold: the URL says how statements are sent. pooled: sessions turned out to be shared with others.
+	asTold bool
+	pooled atomic.Bool
+}
 
 const (
 	// connectTimeout is how long one attempt to connect takes at most, unless the URL has connect_timeout.
@@ -32,8 +38,7 @@ const (
 	oldest = 140000
 )
 
-// parseTarget reads a URL. Besides what PostgreSQL's own programs know, pgx takes default_query_exec_mode=cache_statement in
-// it: statements are prepared under a name and kept, which saves the server work where every session is one's own.
+// parseTarget reads a URL. Besides what PostgreSQL's own programs know, pgx takes default_query_exec_mode in it.
 func parseTarget(text string) (*target, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
@@ -59,7 +64,7 @@ func parseTarget(text string) (*target, error) {
 	if len(c.Fallbacks) > 0 && !given.Has("target_session_attrs") {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // one of several hosts takes writes
 	}
-	return &target{config}, nil
+	return &target{config: config, asTold: given.Has("default_query_exec_mode")}, nil
 }
 
 // shown is a URL without its password and parameters.

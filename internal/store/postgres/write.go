@@ -37,7 +37,7 @@ func newMemory() memory {
 // write is one transaction in the making.
 type write struct {
 	*Store
-	conn      *pgx.Conn
+	conn      *session
 	checkKeys bool
 	batch     pgx.Batch
 	// sent: the transaction was sent, so that it may have been committed.
@@ -84,8 +84,11 @@ func (w *write) run(ctx context.Context, rows []*request) error {
 	w.writeWakings()
 	w.writeOthers()
 	w.writeStarts()
+	if err := w.conn.prepare(ctx, &w.batch); err != nil {
+		return err
+	}
 	w.sent = true
-	return send(ctx, w.conn, &w.batch)
+	return w.conn.send(ctx, &w.batch)
 }
 
 // sort takes the rows that Orca's rules do not refuse.
