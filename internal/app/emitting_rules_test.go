@@ -360,7 +360,7 @@ func (l *logOf) Logf(format string, args ...any) {
 // files returns the bytes of every file of a store whose core is stopped.
 func files(t *testing.T, path string) (all []byte) {
 	t.Helper()
-	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-redo"} {
 		b, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)

@@ -76,7 +76,10 @@ func (s *Store) checkpoint(ctx context.Context, c *checkpointer) {
 	if s.writer == nil {
 		return // after a failure; the next batch opens it again
 	}
-	emptied, err := s.writer.emptyLog(ctx, wait)
+	emptied, err := s.emptyLog(ctx, wait)
+	if err == nil && emptied {
+		err = s.redo.restart(s.writer.noStore)
+	}
 	if err != nil {
 		s.fault(fmt.Errorf("checkpoint: %w", err))
 	}
@@ -92,9 +95,13 @@ func (s *Store) logSize() int64 {
 	return info.Size()
 }
 
-// emptyLog copies the whole write-ahead log into the database file and cuts the log to nothing, waiting for readers
-// that look at it. It reports whether they let it.
-func (w *writer) emptyLog(ctx context.Context, wait time.Duration) (emptied bool, err error) {
+// emptyLog copies the whole write-ahead log, and what only the redo log has, into the database file and cuts the former to
+// nothing, waiting for readers that look at it. It reports whether they let it.
+func (s *Store) emptyLog(ctx context.Context, wait time.Duration) (emptied bool, err error) {
+	if err := s.flush(ctx); err != nil {
+		return false, err
+	}
+	w := s.writer
 	if err := w.conn.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout(%d)", wait.Milliseconds())); err != nil {
 		return false, err
 	}

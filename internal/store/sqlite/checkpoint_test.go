@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -107,12 +108,12 @@ func TestLongReadersDoNotHoldTheLogForEver(t *testing.T) {
 	}
 }
 
-// files returns the bytes of the database and of its log. Reading them drops SQLite's own locks in this process, so
+// files returns the bytes of the database and of its logs. Reading them drops SQLite's own locks in this process, so
 // that a test does this last, or knows that nothing else is going on.
 func files(t *testing.T, s *Store) []byte {
 	t.Helper()
 	var all []byte
-	for _, name := range []string{s.path, s.path + "-wal"} {
+	for _, name := range []string{s.path, s.path + "-wal", s.path + "-redo"} {
 		b, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
@@ -122,20 +123,31 @@ func files(t *testing.T, s *Store) []byte {
 	return all
 }
 
-// TestNoStoreMetadataIsScrubbed: after the end of the run neither the database nor the log has the bytes, not even
+// TestNoStoreMetadataIsScrubbed: after the end of the run neither the database nor a log has the bytes, not even
 // those that filled many pages.
 func TestNoStoreMetadataIsScrubbed(t *testing.T) {
 	t.Parallel()
-	for name, padding := range map[string]int{"small": 0, "many pages": 100_000} {
+	for name, c := range map[string]struct {
+		padding int
+		redo    int64
+	}{"small": {0, 1}, "many pages": {100_000, 1}, "in the redo log": {0, 1 << 20}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := opened(t, Config{ScrubAfter: time.Nanosecond})
+			s := opened(t, Config{ScrubAfter: time.Nanosecond, RedoBytes: c.redo})
+			committed, commit := make(chan struct{}, 1), s.commit
+			s.commit = func(ctx context.Context, w *writer) error {
+				select {
+				case committed <- struct{}{}:
+				default:
+				}
+				return commit(ctx, w)
+			}
 			serve(t, s)
 			secret := []byte("a token that nobody may find")
 			var last orca.Position
 			for i := range 20 {
 				e := ticking(i)
-				e.FullMetadata = append(append(bytes.Repeat([]byte("x"), padding), secret...), fmt.Sprint(i)...)
+				e.FullMetadata = append(append(bytes.Repeat([]byte("x"), c.padding), secret...), fmt.Sprint(i)...)
 				a := <-accept(s, e)
 				if a.err != nil {
 					t.Fatal(a.err)
@@ -150,6 +162,12 @@ func TestNoStoreMetadataIsScrubbed(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			select {
+			case <-committed:
+			default:
+			}
+			drained(t, s)
+			<-committed // what is settled
 			drained(t, s)
 			if n := bytes.Count(files(t, s), secret); n > 0 {
 				t.Errorf("the secret is still in the files %d times", n)
@@ -163,7 +181,7 @@ func TestScrubbingNeedsNoTraffic(t *testing.T) {
 	t.Parallel()
 	c := newCheckpointer(Config{ScrubAfter: time.Millisecond, WALBytes: 1})
 	c.scrubLater()
-	batch := newQueue(Config{}.withDefaults()).take(t.Context(), c.alarm.C, nil)
+	batch := newQueue(Config{}.withDefaults()).take(t.Context(), c.alarm.C, nil, nil)
 	if batch == nil || len(batch) != 0 {
 		t.Errorf("the alarm gives the batch %v, want an empty one", batch)
 	}

@@ -103,6 +103,16 @@ func (c *conn) close() error { return c.driver.Close() }
 type stmt struct {
 	driver driver.Stmt
 	args   []driver.NamedValue
+	// redo is told of each run, with the number of the statement; nil when it changes nothing.
+	redo   *redoLog
+	number int
+}
+
+// done is called after each run that has gone well.
+func (s *stmt) done() {
+	if s.redo != nil {
+		s.redo.add(s.number, s.args)
+	}
 }
 
 // bind takes values of the types int64, float64, string, []byte and nil alone; the driver gets them as they are.
@@ -120,6 +130,7 @@ func (s *stmt) exec(ctx context.Context, args ...driver.Value) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	s.done()
 	return res.RowsAffected()
 }
 
@@ -134,6 +145,7 @@ func (s *stmt) rows(ctx context.Context, each func([]driver.Value) error, args .
 	for {
 		switch err := rows.Next(values); {
 		case errors.Is(err, io.EOF):
+			s.done()
 			return nil
 		case err != nil:
 			return err

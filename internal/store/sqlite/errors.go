@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"syscall"
 
 	modernc "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -27,7 +28,9 @@ func isRefusal(err error) bool {
 	return false
 }
 
-func isFull(err error) bool { return code(err)&0xff == sqlite3.SQLITE_FULL }
+func isFull(err error) bool {
+	return code(err)&0xff == sqlite3.SQLITE_FULL || errors.Is(err, syscall.ENOSPC)
+}
 
 func errStopped() error {
 	return orca.Errorf(orca.Unavailable, "the core is stopping; nothing was written")

@@ -17,11 +17,14 @@ import (
 
 var errDisk = errors.New("the disk does not answer")
 
+// noRedo has SQLite itself commit each batch, as it does with those that the redo log has no room for.
+var noRedo = Config{RedoBytes: 1}
+
 // faulty returns a store whose next commit ends as fault says, and later ones as they should. Two windows, of which
 // the first is settled, wait to be written in it.
 func faulty(t *testing.T, fault func(context.Context, *writer) error) (s *Store, first, second <-chan accepted, settled <-chan error) {
 	t.Helper()
-	s = opened(t, Config{})
+	s = opened(t, noRedo)
 	commit := s.commit
 	s.commit = func(ctx context.Context, w *writer) error {
 		s.commit = commit
@@ -222,7 +225,7 @@ func TestFailedRegistryCommitIsUnknown(t *testing.T) {
 func TestFailingUntilItWrites(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := opened(t, Config{})
+		s := opened(t, noRedo)
 		var tries atomic.Int64
 		var broken atomic.Bool
 		broken.Store(true)

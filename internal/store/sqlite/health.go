@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -35,8 +34,14 @@ func (s *Store) tryAgain(ctx context.Context) {
 		return
 	}
 	// Nobody reads the user version. To set it writes the first page, whatever was there.
-	begun := s.writer.conn.exec(ctx, "BEGIN IMMEDIATE; PRAGMA user_version = 0")
-	if err := errors.Join(begun, s.commitDurably(ctx, s.writer)); err != nil {
+	err := s.flush(ctx)
+	if err == nil {
+		err = s.writer.conn.exec(ctx, "BEGIN IMMEDIATE; PRAGMA user_version = 0")
+	}
+	if err == nil {
+		err = s.commitDurably(ctx, s.writer)
+	}
+	if err != nil {
 		s.fault(err)
 		return
 	}

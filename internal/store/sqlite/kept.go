@@ -235,9 +235,7 @@ func (s *Store) keepRest(ctx context.Context) {
 	for len(s.writer.keeper.due) > 0 {
 		tx, err := s.writer.begin(ctx, s.cfg)
 		if err == nil {
-			if err = tx.keepDue(ctx, 1024); err != nil {
-				err = tx.rolledBack(ctx, err)
-			}
+			err = tx.keepDue(ctx, 1024)
 		}
 		if err == nil {
 			err = s.commitDurably(ctx, s.writer)

@@ -182,7 +182,7 @@ func TestOneStoreOneHolder(t *testing.T) {
 func TestOpenMakesFilesOfTheirOwner(t *testing.T) {
 	t.Parallel()
 	s := opened(t, Config{})
-	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+	for _, suffix := range []string{"", "-wal", "-shm", "-redo", ".lock"} {
 		info, err := os.Stat(s.path + suffix)
 		if err != nil {
 			t.Fatal(err)

@@ -120,8 +120,8 @@ func (q *queue) push(r *request) bool {
 }
 
 // take returns the next batch in the order of arrival, waiting until one is due. It returns nil once ctx is done and nothing is
-// left, and the queue is closed from then on. Either alarm ends the waiting with an empty batch.
-func (q *queue) take(ctx context.Context, alarm, other <-chan time.Time) []*request {
+// left, and the queue is closed from then on. Each of the alarms ends the waiting with an empty batch.
+func (q *queue) take(ctx context.Context, alarm, flush, other <-chan time.Time) []*request {
 	for {
 		if batch, more := q.pop(ctx.Err() != nil); batch != nil || !more {
 			return batch
@@ -130,6 +130,8 @@ func (q *queue) take(ctx context.Context, alarm, other <-chan time.Time) []*requ
 		case <-q.wake:
 		case <-ctx.Done():
 		case <-alarm:
+			return []*request{}
+		case <-flush:
 			return []*request{}
 		case <-other:
 			return []*request{}

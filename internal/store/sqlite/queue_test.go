@@ -39,7 +39,7 @@ func TestPatience(t *testing.T) {
 				over := make(chan struct{})
 				go func() {
 					defer close(over)
-					for b := q.take(ctx, nil, nil); b != nil; b = q.take(ctx, nil, nil) {
+					for b := q.take(ctx, nil, nil, nil); b != nil; b = q.take(ctx, nil, nil, nil) {
 						got = append(got, batch{len(b), time.Since(begun)})
 					}
 				}()

@@ -79,7 +79,10 @@ func (s *Store) within(ctx context.Context, doing string, fn func(context.Contex
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.ReadTimeout, orca.Errorf(orca.Unavailable,
 		"it took longer than %v; ask for less, such as a shorter range of time", s.cfg.ReadTimeout))
 	defer cancel()
-	err := fn(ctx)
+	err := s.show(ctx)
+	if err == nil {
+		err = fn(ctx)
+	}
 	if err == nil {
 		err = s.syncs.wait(ctx)
 	}

@@ -22,8 +22,11 @@ func (s *Store) ChangeRegistry(ctx context.Context, change orca.RegistryChange) 
 	if err := s.reopen(ctx); err != nil {
 		return err
 	}
-	w := s.writer
-	if err := w.conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+	w, err := s.writer, s.flush(ctx)
+	if err == nil {
+		err = w.conn.exec(ctx, "BEGIN IMMEDIATE")
+	}
+	if err != nil {
 		s.fault(err)
 		return notWritten(err)
 	}

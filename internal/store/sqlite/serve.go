@@ -15,10 +15,12 @@ func (s *Store) Serve(ctx context.Context) error {
 	write := context.WithoutCancel(ctx)
 	log := newCheckpointer(s.cfg)
 	defer log.alarm.Stop()
+	flush := newFlusher()
+	defer flush.alarm.Stop()
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()
 	for {
-		batch := s.queue.take(ctx, log.alarm.C, retry.C)
+		batch := s.queue.take(ctx, log.alarm.C, flush.alarm.C, retry.C)
 		if batch == nil {
 			s.syncs.drained()
 			s.keepRest(write)
@@ -31,8 +33,14 @@ func (s *Store) Serve(ctx context.Context) error {
 			if s.write(write, newBatch(batch)) {
 				log.scrubLater()
 			}
+			flush.later()
 		}
-		s.checkpoint(write, log)
+		if flush.due() {
+			s.flushOpen(write)
+		}
+		if len(batch) == 0 || !s.behind.Load() {
+			s.checkpoint(write, log)
+		}
 	}
 }
 
@@ -98,10 +106,10 @@ func (a *answer) tell(r *request) {
 	}
 }
 
-// errRedo: the database refused a row, and the batch has to be done again with savepoints.
-var errRedo = errors.New("a row was refused")
+// errAgain: the database refused a row, and the batch has to be done again with savepoints.
+var errAgain = errors.New("a row was refused")
 
-// write commits a batch, and what comes while the commit before is on its way to disk. Everybody is answered when it is
+// write has a batch on disk, and what comes while the one before is on its way there. Everybody is answered when it is
 // there, which may be later. It reports whether noStore bytes are left to scrub.
 func (s *Store) write(ctx context.Context, b *batch) (scrub bool) {
 	s.turn <- struct{}{}
@@ -113,21 +121,18 @@ func (s *Store) write(ctx context.Context, b *batch) (scrub bool) {
 		return false
 	}
 	tx, err := s.attempt(ctx, b, false)
-	if errors.Is(err, errRedo) {
-		tx, err = s.attempt(ctx, b, true)
+	if errors.Is(err, errAgain) {
+		s.closeWriter() // which takes what the transaction has of earlier batches back, and the redo log still has that
+		if err = s.reopen(ctx); err == nil {
+			tx, err = s.attempt(ctx, b, true)
+		}
 	}
 	if err != nil {
 		s.fault(err)
 		b.fail(notWritten(err))
 		return false
 	}
-	if err := s.commit(ctx, s.writer); err != nil {
-		s.fault(err)
-		b.fail(s.judge(ctx, tx, err))
-		return false
-	}
-	tx.keep()
-	s.syncs.jobs <- syncJob{s.writer.log, func(err error) {
+	done := func(err error) {
 		if err != nil {
 			s.failed(err)
 			b.fail(errUnknown(err))
@@ -135,12 +140,23 @@ func (s *Store) write(ctx context.Context, b *batch) (scrub bool) {
 		}
 		s.stats.committed(len(b.requests), time.Since(begun))
 		b.tell()
-	}}
+	}
+	if s.redo.fits() {
+		err = s.logVisibly(done)
+	} else if err = s.commitDurably(ctx, s.writer); err == nil {
+		done(nil)
+	}
+	if err != nil {
+		s.fault(err)
+		b.fail(s.judge(ctx, tx, err))
+		return false
+	}
+	tx.keep()
 	return tx.finished && s.writer.noStore
 }
 
-// attempt applies a batch in a transaction that is left open, and, unless there are savepoints, what comes until it can be
-// committed. Requests that are refused have their error in the answers. On an error nothing is written.
+// attempt applies a batch in the transaction that is open, and, unless there are savepoints, what comes until it can go to
+// disk. Requests that are refused have their error in the answers. On an error the transaction is of no use.
 func (s *Store) attempt(ctx context.Context, b *batch, savepoints bool) (*batchTx, error) {
 	tx, err := s.writer.begin(ctx, s.cfg)
 	if err != nil {
@@ -154,11 +170,11 @@ func (s *Store) attempt(ctx context.Context, b *batch, savepoints bool) (*batchT
 				b.answers[applied], err = tx.apply(ctx, b.requests[applied])
 			}
 			if err != nil {
-				return nil, tx.rolledBack(ctx, err)
+				return nil, err
 			}
 		}
 		if err := tx.complete(ctx); err != nil {
-			return nil, tx.rolledBack(ctx, err)
+			return nil, err
 		}
 		if savepoints || !s.more(b) {
 			return tx, nil
@@ -177,8 +193,8 @@ func (tx *batchTx) complete(ctx context.Context) error {
 	return tx.expireKeys(ctx)
 }
 
-// more adds what has come to a batch that cannot be committed yet, waiting for it. It returns false once the batch can be
-// committed, or takes no more.
+// more adds what has come to a batch that cannot go to disk yet, waiting for it. It returns false once the batch can, or
+// takes no more.
 func (s *Store) more(b *batch) bool {
 	for before := len(b.requests); !s.syncs.idle(); {
 		room := s.queue.popInto(b)
@@ -194,7 +210,7 @@ func (s *Store) more(b *batch) bool {
 	return false
 }
 
-// apply writes one request. It returns an error when the transaction cannot go on: errRedo when the database refused
+// apply writes one request. It returns an error when the transaction cannot go on: errAgain when the database refused
 // the row, which may be half written.
 func (tx *batchTx) apply(ctx context.Context, r *request) (answer, error) {
 	a := tx.dispatch(ctx, r)
@@ -203,7 +219,7 @@ func (tx *batchTx) apply(ctx context.Context, r *request) (answer, error) {
 	case a.err == nil, errors.As(a.err, &kind): // refusals by Orca's rules come before anything is written
 		return a, nil
 	case isRefusal(a.err):
-		return a, errRedo
+		return a, errAgain
 	}
 	return answer{}, a.err
 }
@@ -213,9 +229,11 @@ func (tx *batchTx) applyAlone(ctx context.Context, r *request) (answer, error) {
 	if _, err := tx.stmt.savepoint.exec(ctx); err != nil {
 		return answer{}, fmt.Errorf("set savepoint: %w", err)
 	}
+	before := len(tx.redo.record)
 	a, err := tx.apply(ctx, r)
-	if errors.Is(err, errRedo) {
+	if errors.Is(err, errAgain) {
 		_, err = tx.stmt.rollbackTo.exec(ctx)
+		tx.redo.record = tx.redo.record[:before]
 		clear(tx.plans) // the plan may be gone too, or the lot
 		clear(tx.lots)
 	}
@@ -246,13 +264,6 @@ func (tx *batchTx) dispatch(ctx context.Context, r *request) (a answer) {
 	return a
 }
 
-// rolledBack ends the transaction and returns its error. That the rollback fails is no news: SQLite may have done it
-// already, and after anything but errRedo the connection is closed.
-func (tx *batchTx) rolledBack(ctx context.Context, err error) error {
-	_ = tx.conn.exec(ctx, "ROLLBACK")
-	return err
-}
-
 // fault closes the connection after a failure. The callers are told what it means for them, the log what it was.
 func (s *Store) fault(err error) {
 	s.failed(err)
@@ -264,6 +275,7 @@ func (s *Store) failed(err error) {
 	s.cfg.Logger.Error("the ledger could not be written", "store", s.path, "error", err)
 }
 
+// closeWriter closes the connection, and with it takes back what it has not committed.
 func (s *Store) closeWriter() {
 	if err := s.writer.close(); err != nil {
 		s.cfg.Logger.Error("close after failure", "store", s.path, "error", err)
@@ -271,17 +283,27 @@ func (s *Store) closeWriter() {
 	s.writer = nil
 }
 
-// reopen opens the connection again after a failure.
+// openAgain opens the connection again after a failure.
+func (s *Store) openAgain(ctx context.Context) (err error) {
+	if s.writer != nil {
+		return nil
+	}
+	if s.writer, err = openWriter(ctx, s.path, s.redo); err != nil {
+		s.writer = nil
+		return explain(s.path, err)
+	}
+	s.behind.Store(false)
+	return nil
+}
+
+// reopen has the ledger ready to be written again after a failure.
 func (s *Store) reopen(ctx context.Context) (err error) {
 	hole := s.syncs.hole.Load()
 	if hole && s.writer != nil {
 		s.closeWriter()
 	}
-	if s.writer == nil {
-		if s.writer, err = openWriter(ctx, s.path); err != nil {
-			s.writer = nil
-			return notWritten(explain(s.path, err))
-		}
+	if err := s.openAgain(ctx); err != nil {
+		return notWritten(err)
 	}
 	if !hole {
 		return nil
@@ -301,12 +323,13 @@ func notWritten(err error) error {
 	return orca.Errorf(orca.Unavailable, "the ledger cannot be written (%w); nothing was written; try again later", err)
 }
 
-// judge answers a batch whose COMMIT failed. Its frames may be in the log as a whole, not known to be on disk, and a
-// later recovery may bring the batch to life or not: the outcome is unknown. A full disk is the exception that is worth
-// a certain answer: then a write failed, and since the frame that makes a transaction valid is the last one written,
-// the batch can never come to life. That the file, opened again, does not have it is checked nevertheless.
+// judge answers a batch whose COMMIT failed, or the write of its record. It may be in a log as a whole, not known to be on
+// disk, and a later recovery may bring it to life or not: the outcome is unknown. A full disk is the exception that is worth
+// a certain answer: the redo log grows before anything is written to it, and in a COMMIT a write failed, and since the
+// frame that makes a transaction valid is the last one written, the batch can never come to life. That the file, opened
+// again, does not have it is checked nevertheless.
 func (s *Store) judge(ctx context.Context, tx *batchTx, failure error) error {
-	if errors.Is(failure, errHole) {
+	if errors.Is(failure, errHole) || errors.Is(failure, errRedoGrow) {
 		return notWritten(failure)
 	}
 	before := tx.writer.last

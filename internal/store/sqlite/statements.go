@@ -3,6 +3,8 @@ package sqlite
 import (
 	"database/sql/driver"
 	"errors"
+	"slices"
+	"strings"
 )
 
 // statements are those of the writing connection, compiled once. Here and elsewhere LIMIT takes +? and not ?, because
@@ -22,7 +24,7 @@ type statements struct {
 	newestRun, hasSucceeded, keepOutcome    *stmt
 	savepoint, release, rollbackTo          *stmt
 	// begin and commit are compiled too: with little in a batch compiling them was a tenth of it.
-	begin, commit *stmt
+	begin, commit, setApplied *stmt
 }
 
 func (s *statements) list() map[**stmt]string {
@@ -82,18 +84,35 @@ func (s *statements) list() map[**stmt]string {
 		&s.rollbackTo: `ROLLBACK TO one`,
 		&s.begin:      `BEGIN IMMEDIATE`,
 		&s.commit:     `COMMIT`,
+		&s.setApplied: `UPDATE ledger SET redo_applied = ?`,
 	}
 }
 
-func (s *statements) prepare(c *conn) error {
+// prepare compiles the statements, of which those that change something tell redo when they run.
+func (s *statements) prepare(c *conn, redo *redoLog) error {
+	changes := s.changes()
 	for field, query := range s.list() {
 		st, err := c.prepare(query)
 		if err != nil {
 			return err
 		}
+		if i, change := slices.BinarySearch(changes, query); change {
+			st.redo, st.number = redo, i
+		}
 		*field = st
 	}
 	return nil
+}
+
+// changes returns the statements that batches change something with, in the order of their numbers in the redo log.
+func (s *statements) changes() (changes []string) {
+	for field, query := range s.list() {
+		if verb, _, _ := strings.Cut(query, " "); field != &s.setApplied && (verb == "INSERT" || verb == "UPDATE" || verb == "DELETE") {
+			changes = append(changes, query)
+		}
+	}
+	slices.Sort(changes)
+	return changes
 }
 
 func (s *statements) close() error {

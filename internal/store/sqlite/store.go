@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type Config struct {
 	ReadTimeout time.Duration
 	// WALBytes is the size of the write-ahead log above which a checkpoint waits for readers; 64 MiB when zero.
 	WALBytes int64
+	// RedoBytes is the length of the redo log at which its content is committed by SQLite; an eighth of WALBytes when zero.
+	RedoBytes int64
 	// CheckpointWait is how long a checkpoint, and every write with it, waits for readers; 500 ms when zero. When the log
 	// has grown to four times WALBytes it waits until all reads that were under way have ended.
 	CheckpointWait time.Duration
@@ -48,6 +51,7 @@ func (c Config) withDefaults() Config {
 	c.Readers = cmp.Or(c.Readers, 4)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 10*time.Second)
 	c.WALBytes = cmp.Or(c.WALBytes, 64<<20)
+	c.RedoBytes = cmp.Or(c.RedoBytes, c.WALBytes/8)
 	c.CheckpointWait = cmp.Or(c.CheckpointWait, 500*time.Millisecond)
 	c.ScrubAfter = cmp.Or(c.ScrubAfter, 30*time.Second)
 	c.keepAtOnce = cmp.Or(c.keepAtOnce, 8192)
@@ -76,8 +80,12 @@ type Store struct {
 	// pastPart is how many windows a walk into the past looks at in one snapshot, or as many more as share an interval.
 	pastPart int
 	syncs    *syncer
-	// commit ends a transaction; tests put a failing one here.
-	commit func(context.Context, *writer) error
+	redo     *redoLog
+	// behind: the transaction that is open has batches that are answered, or will be, and that reads do not see.
+	behind atomic.Bool
+	// commit ends a transaction, and appendRedo writes the record of a batch; tests put failing ones here.
+	commit     func(context.Context, *writer) error
+	appendRedo func() error
 }
 
 // Open opens the store at path, creating the file and its folder where needed, and brings its schema up to date. It
@@ -89,7 +97,8 @@ func Open(ctx context.Context, path string, cfg Config) (*Store, error) {
 		pastPart: 10_000,
 		syncs:    newSyncer(),
 	}
-	s.commit = s.commitVisibly
+	s.commit = func(ctx context.Context, w *writer) error { return w.commit(ctx) }
+	s.appendRedo = func() error { return s.redo.append() }
 	go s.syncs.run()
 	s.queue = newQueue(s.cfg)
 	if err := s.open(ctx, path); err != nil {
@@ -109,22 +118,28 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.redo, err = openRedo(s.path, s.cfg.RedoBytes); err != nil {
+		return err
+	}
 	if fresh {
 		if err := create(ctx, s.path); err != nil {
 			return explain(s.path, err)
 		}
 	}
+	if err := s.redo.recover(ctx, s.path, fresh); err != nil {
+		return explain(s.path, err)
+	}
 	if err := migrate(ctx, s.path); err != nil {
 		return explain(s.path, err)
 	}
-	if s.writer, err = openWriter(ctx, s.path); err != nil {
+	if s.writer, err = openWriter(ctx, s.path, s.redo); err != nil {
+		return explain(s.path, err)
+	}
+	if s.tag, s.secret, err = s.writer.identity(ctx); err != nil {
 		return explain(s.path, err)
 	}
 	if err := s.mend(ctx); err != nil { // a sync may have failed before a kill
 		s.syncs.hole.Store(true)
-	}
-	if s.tag, s.secret, err = s.writer.identity(ctx); err != nil {
-		return explain(s.path, err)
 	}
 	if err := s.openReaders(ctx); err != nil {
 		return explain(s.path, err)
@@ -141,16 +156,22 @@ func (s *Store) Close() error {
 	return s.release()
 }
 
-// release gives back whatever open got hold of: readers first, so that the writer as the last connection folds the
-// write-ahead log into the file, and the lock last.
+// release gives back whatever open got hold of: readers first, so that nothing keeps the writer from folding both logs into
+// the file, and the lock last.
 func (s *Store) release() error {
 	var errs []error
 	s.syncs.close()
 	if s.readers != nil {
 		errs = append(errs, closeReaders(s.readers))
 	}
+	folded := false
 	if s.writer != nil {
-		errs = append(errs, s.writer.close())
+		var err error
+		folded, err = s.emptyLog(context.Background(), s.cfg.CheckpointWait)
+		errs = append(errs, err, s.writer.close())
+	}
+	if s.redo != nil {
+		errs = append(errs, s.redo.close(folded))
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.release())

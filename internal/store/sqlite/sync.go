@@ -5,26 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 )
 
-// syncer has commits on disk, one after the other, while the next transaction fills.
+// syncer has batches on disk, one after the other, while the next one fills.
 //
-// SQLite itself would sync its log in each commit, and with fsync, which has the file system write down as well when the
-// file was changed. For a log that is written over and over fdatasync does: it took a fifth off the CPU time of a window of
-// one step, of which 16 were under way. So SQLite is left to sync in checkpoints (synchronous=normal).
+// It uses fdatasync: to sync a file that is written over and over it need not have the file system write down as well when
+// the file was changed. Against SQLite's own sync in each commit that took a fifth off the CPU time of a window of one step,
+// of which 16 were under way. SQLite is left to sync in checkpoints (synchronous=normal).
 //
-// A commit is therefore visible for a moment before it is on disk. Reads answer once what they may have seen is there
-// (wait), so that nobody is told what a power cut takes back.
+// A batch may therefore be visible for a moment before it is on disk. Reads answer once what they may have seen is
+// there (wait), so that nobody is told what a power cut takes back.
 type syncer struct {
 	sync func(*os.File) error
 	jobs chan syncJob
 	// free holds a token while nothing is visible that is not on disk, nobody is still to be told of it, and so the next
-	// transaction may be committed.
+	// batch may go there.
 	free chan struct{}
 	over chan struct{} // closed when run has returned
-	// hole: the log may have pages in the middle that are not on disk, though the kernel holds them to be, because a sync
+	// hole: a log may have pages in the middle that are not on disk, though the kernel holds them to be, because a sync
 	// has failed. What is written behind them would be lost with them.
 	hole atomic.Bool
 
@@ -33,7 +34,7 @@ type syncer struct {
 	visible chan struct{}
 }
 
-// syncJob is a commit that is visible.
+// syncJob is a batch that is visible, and the file that is to have it.
 type syncJob struct {
 	log  *os.File
 	done func(error) // is called when it is on disk, or may not be
@@ -52,7 +53,7 @@ func (s *syncer) run() {
 		err := s.sync(job.log)
 		if err != nil {
 			s.hole.Store(true)
-			err = fmt.Errorf("sync the write-ahead log: %w", err)
+			err = fmt.Errorf("sync %s: %w", filepath.Base(job.log.Name()), err)
 		}
 		s.known()
 		job.done(err)
@@ -65,7 +66,7 @@ func (s *syncer) close() {
 	<-s.over
 }
 
-// idle reports whether the next transaction may be committed at once.
+// idle reports whether the next batch may go to disk at once.
 func (s *syncer) idle() bool { return len(s.free) > 0 }
 
 // drained waits until everybody has been told.
@@ -106,15 +107,15 @@ func (s *syncer) wait(ctx context.Context) error {
 // errHole: nothing may be written before the log is mended.
 var errHole = errors.New("what was written before may not be on disk")
 
-// commitVisibly ends the transaction once the commit before is on disk. After an error that is not errHole it may have
-// happened nevertheless. Without an error the caller has syncs sync it.
-func (s *Store) commitVisibly(ctx context.Context, w *writer) error {
+// visibly calls write, which makes something visible, once what was before is on disk. After an error that is not errHole
+// it may have happened nevertheless. Without an error the caller has syncs sync it, and the token comes back with that.
+func (s *Store) visibly(write func() error) error {
 	<-s.syncs.free
 	err := errHole
 	if !s.syncs.hole.Load() {
 		s.syncs.shown()
-		if _, err = w.stmt.commit.exec(ctx); err == nil {
-			return nil // the token comes back when it is on disk
+		if err = write(); err == nil {
+			return nil
 		}
 		s.syncs.known()
 	}
@@ -122,24 +123,42 @@ func (s *Store) commitVisibly(ctx context.Context, w *writer) error {
 	return err
 }
 
-// commitDurably ends a transaction and returns when it is on disk. See commitVisibly for errors.
+// logVisibly writes the record of a batch, of which done is told when it is on disk. See visibly for errors.
+func (s *Store) logVisibly(done func(error)) error {
+	if err := s.visibly(s.appendRedo); err != nil {
+		return err
+	}
+	s.behind.Store(true)
+	s.syncs.jobs <- syncJob{s.redo.file, done}
+	return nil
+}
+
+// commitDurably ends a transaction and returns when it is on disk, with all that is in the redo log. See visibly for errors.
 func (s *Store) commitDurably(ctx context.Context, w *writer) error {
-	if err := s.commit(ctx, w); err != nil {
+	if err := s.visibly(func() error { return s.commit(ctx, w) }); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	s.syncs.jobs <- syncJob{w.log, func(err error) { done <- err }}
-	return <-done
+	if err := <-done; err != nil {
+		return err
+	}
+	s.behind.Store(false)
+	return s.redo.restart(false)
 }
 
-// mend copies the log into the database file and syncs that, so that nothing is written behind a hole.
+// mend copies both logs into the database file, syncs that, and begins another redo log, so that nothing is written behind
+// a hole.
 func (s *Store) mend(ctx context.Context) error {
-	emptied, err := s.writer.emptyLog(ctx, s.cfg.CheckpointWait)
+	emptied, err := s.emptyLog(ctx, s.cfg.CheckpointWait)
 	if err == nil && !emptied {
 		err = fmt.Errorf("reads of longer than %v are under way", s.cfg.CheckpointWait)
 	}
 	if err != nil {
 		return fmt.Errorf("copy the write-ahead log, of which some may not be on disk: %w", err)
+	}
+	if err := s.redo.name(s.tag, s.writer.stmt.changes()); err != nil {
+		return err
 	}
 	s.syncs.hole.Store(false)
 	return nil

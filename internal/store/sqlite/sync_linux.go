@@ -19,3 +19,12 @@ func syncData(f *os.File) (err error) {
 		}
 	}), err)
 }
+
+// syncFolder has the names of a folder's files on disk.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -24,7 +24,10 @@ const (
 type writer struct {
 	conn *conn
 	log  *os.File
+	redo *redoLog
 	stmt statements
+	// open: batches have a transaction under way.
+	open bool
 
 	// last is the highest position ever given.
 	last orca.Position
@@ -42,9 +45,10 @@ type writer struct {
 	noStore bool
 }
 
-// openWriter opens the connection and loads what it remembers. SQLite recovers the write-ahead log here when needed.
-func openWriter(ctx context.Context, path string) (_ *writer, err error) {
-	w := &writer{}
+// openWriter opens the connection, has what is only in the redo log written by SQLite, and loads what it remembers. SQLite
+// recovers the write-ahead log here when needed.
+func openWriter(ctx context.Context, path string, redo *redoLog) (_ *writer, err error) {
+	w := &writer{redo: redo}
 	w.conn, err = openConn(dsn(path,
 		"mode", "rw",
 		"_pragma", "journal_mode(wal)",
@@ -61,7 +65,10 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	if err := w.stmt.prepare(w.conn); err != nil {
+	if err := redo.replay(ctx, w.conn); err != nil {
+		return nil, err
+	}
+	if err := w.stmt.prepare(w.conn, redo); err != nil {
 		return nil, err
 	}
 	if err := w.load(ctx); err != nil {
@@ -159,15 +166,32 @@ type batchTx struct {
 	kept         int
 }
 
+// begin goes on with the transaction that is open, or begins one.
 func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
-	if _, err := w.stmt.begin.exec(ctx); err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+	if !w.open {
+		if _, err := w.stmt.begin.exec(ctx); err != nil {
+			return nil, fmt.Errorf("begin: %w", err)
+		}
+		w.open = true
 	}
+	w.redo.begin()
 	return &batchTx{writer: w, ttl: int64(cfg.IdempotencyTTL), keepAtOnce: cfg.keepAtOnce, last: w.last, plans: map[orca.PlanHash]int64{},
 		lots: map[orca.LotHash]int64{}, earliest: map[int64]orca.Time{}}, nil
 }
 
-// keep makes the additions of a committed transaction the writer's own.
+// commit ends the transaction, with the number of the last record of the redo log that is in it.
+func (w *writer) commit(ctx context.Context) error {
+	if _, err := w.stmt.setApplied.exec(ctx, int64(w.redo.next-1)); err != nil {
+		return err
+	}
+	if _, err := w.stmt.commit.exec(ctx); err != nil {
+		return err
+	}
+	w.open = false
+	return nil
+}
+
+// keep makes the additions of a batch that is in the redo log, or committed, the writer's own.
 func (tx *batchTx) keep() {
 	tx.writer.last = tx.last
 	maps.Copy(tx.writer.plans, tx.plans)

@@ -5,7 +5,8 @@ CREATE TABLE ledger (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     tag TEXT NOT NULL,                       -- window ids shown to people carry it
     secret BLOB NOT NULL,                    -- key of the hashes of fields that are not stored
-    registry_version INTEGER NOT NULL DEFAULT 0
+    registry_version INTEGER NOT NULL DEFAULT 0,
+    redo_applied INTEGER NOT NULL DEFAULT 0  -- the last record of the redo log whose batch is in here
 ) STRICT;
 
 -- The registry. Definitions are JSON of the nouns; the integer keys are what the ledger refers to.
