@@ -24,7 +24,8 @@ func (c *core) join(ctx context.Context) error {
 	}
 	c.member = cluster.New(cluster.Config{
 		Ledger: c.store.shared, Self: orca.Core{Address: c.listeners.addresses().GRPC, Version: Version()}, Lease: c.cfg.Lease,
-		Load: c.load, OnLeftover: c.engine.Leftover, OnFreed: c.engine.Freed, OnPeers: c.fleet.Share, OnRenewed: c.fleet.Lease, Refresh: c.registry.Refresh, Log: c.log,
+		Load: c.load, OnLeftover: c.engine.Leftover, OnFreed: c.engine.Freed, OnRenewed: c.fleet.Lease,
+		Checks: c.fleet.Checked, OnChecks: c.fleet.Heard, OnPeers: c.fleet.Share, Refresh: c.registry.Refresh, Log: c.log,
 	})
 	return c.member.Join(ctx)
 }
@@ -61,7 +62,7 @@ func (c *core) cores() func() []orca.Core {
 		}
 		cores := slices.Clone(c.member.Peers())
 		for i := range cores {
-			if cores[i].Address == c.listeners.addresses().GRPC {
+			if cores[i].ID == c.member.Self() {
 				cores[i].CoreLoad = c.load() // others say it once a second
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ type Ledger interface {
 	Join(ctx context.Context, self orca.Core, lasts time.Duration) error
 	Leave(ctx context.Context) error
 	// Renew makes the lease last from now on, and tells what goes on around. It is refused with orca.Fenced after a take-over.
-	Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) (orca.Surroundings, error)
+	Renew(ctx context.Context, load orca.CoreLoad, checks []orca.HealthCheck, lasts time.Duration) (orca.Surroundings, error)
 	// Fenced is closed when the ledger sees that another core has taken over.
 	Fenced() <-chan struct{}
 	// Freed gets a token when this core has freed runs, which it need not wait for a renewal to hear of.
@@ -47,8 +48,12 @@ type Config struct {
 	OnLeftover func(orca.Leftover)
 	// OnFreed is told when this core has freed runs that waited. It must not block.
 	OnFreed func()
-	// OnPeers is told how many cores are alive when that changes. It must not block.
-	OnPeers func(alive int)
+	// Checks are the health checks that the core made within the last moments, and OnChecks is told of those of the others, of
+	// some of them again. It must not block.
+	Checks   func(within time.Duration) []orca.HealthCheck
+	OnChecks func([]orca.HealthCheck)
+	// OnPeers is told which cores are alive, and which of them this one is, when that changes. It must not block.
+	OnPeers func(self int32, alive []int32)
 	// OnRenewed is told until when nobody takes over, by this process' clock. It must not block.
 	OnRenewed func(until time.Time)
 	// Refresh looks at the newest registry. It is called when its version is not the one that was last seen.
@@ -57,13 +62,16 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Member is a core among others. Its methods are called by one goroutine after the other, but for Peers.
+// Member is a core among others. Its methods are called by one goroutine after the other, but for Peers and Self.
 type Member struct {
 	cfg Config
 	// around is what the last renewal told, until somebody has looked at it.
 	around chan orca.Surroundings
+	// alive are the cores that OnPeers was told of. It belongs to Run.
+	alive []int32
 
 	mu    sync.Mutex
+	self  int32
 	peers []orca.Core
 }
 
@@ -74,6 +82,9 @@ func New(cfg Config) *Member {
 	}
 	return &Member{cfg: cfg, around: make(chan orca.Surroundings, 1)}
 }
+
+// tellFor is for how long what the core found is told: three renewals of the others hear of it.
+const tellFor = 3 * time.Second
 
 // interval between two renewals: three fit into a lease, and others learn within a second of what this core does.
 func (m *Member) interval() time.Duration { return min(time.Second, m.cfg.Lease/3) }
@@ -134,12 +145,16 @@ func (m *Member) Run(ctx context.Context) error {
 // renew renews the lease once, and passes on what it hears.
 func (m *Member) renew(ctx context.Context) error {
 	begun := time.Now() // others count from later on
-	around, err := m.cfg.Ledger.Renew(ctx, m.cfg.Load(), m.cfg.Lease)
+	var checks []orca.HealthCheck
+	if len(m.Peers()) > 1 {
+		checks = m.cfg.Checks(tellFor)
+	}
+	around, err := m.cfg.Ledger.Renew(ctx, m.cfg.Load(), checks, m.cfg.Lease)
 	if err != nil {
 		return err
 	}
 	m.cfg.OnRenewed(begun.Add(m.cfg.Lease))
-	m.count(around.Cores)
+	m.meet(around)
 	m.cfg.OnLeftover(around.Leftover)
 	select {
 	case <-m.around: // nobody has looked at it
@@ -182,15 +197,32 @@ func (m *Member) takeOver(ctx context.Context) error {
 	return err
 }
 
-func (m *Member) count(cores []orca.Core) {
-	m.mu.Lock()
-	changed := len(cores) != len(m.peers)
-	m.peers = cores
-	m.mu.Unlock()
-	if changed {
-		m.cfg.Log.Info("cores that share the ledger", "alive", len(cores))
-		m.cfg.OnPeers(len(cores))
+// meet passes on which other cores there are, and what they have found.
+func (m *Member) meet(around orca.Surroundings) {
+	var alive []int32
+	var checks []orca.HealthCheck
+	for _, c := range around.Cores {
+		alive = append(alive, c.ID)
+		if c.ID != around.Self {
+			checks = append(checks, c.Checks...)
+		}
 	}
+	m.mu.Lock()
+	m.self, m.peers = around.Self, around.Cores
+	m.mu.Unlock()
+	if !slices.Equal(alive, m.alive) {
+		m.alive = alive
+		m.cfg.Log.Info("cores that share the ledger", "alive", len(alive))
+		m.cfg.OnPeers(around.Self, alive)
+	}
+	m.cfg.OnChecks(checks)
+}
+
+// Self returns this core's id, zero before the first renewal.
+func (m *Member) Self() int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.self
 }
 
 // Peers returns the cores that were alive a moment ago, this one among them.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,8 +18,10 @@ import (
 type ledger struct {
 	renewed []time.Time
 	lasts   time.Duration
+	told    [][]orca.HealthCheck // with each renewal
 	alive   atomic.Int64
 	until   atomic.Pointer[time.Time] // nobody takes over, as the member has told
+	heard   atomic.Pointer[[]orca.HealthCheck]
 	// away: it does not answer. taken: another core has taken over.
 	away, taken atomic.Bool
 	fenced      chan struct{}
@@ -30,24 +33,33 @@ func (l *ledger) Freed() <-chan struct{}                               { return 
 func (l *ledger) Fenced() <-chan struct{}                              { return l.fenced }
 func (l *ledger) TakeOver(context.Context) (int64, []int32, error)     { return 0, nil, nil }
 
-func (l *ledger) Renew(_ context.Context, _ orca.CoreLoad, lasts time.Duration) (around orca.Surroundings, err error) {
+func (l *ledger) Renew(_ context.Context, _ orca.CoreLoad, checks []orca.HealthCheck, lasts time.Duration) (around orca.Surroundings, err error) {
 	switch {
 	case l.taken.Load():
 		return around, orca.Errorf(orca.Fenced, "taken over")
 	case l.away.Load():
 		return around, orca.Errorf(orca.Unavailable, "away")
 	}
-	l.renewed, l.lasts = append(l.renewed, time.Now()), lasts
-	return orca.Surroundings{Cores: make([]orca.Core, l.alive.Load())}, nil
+	l.renewed, l.lasts, l.told = append(l.renewed, time.Now()), lasts, append(l.told, checks)
+	around.Self = 1
+	for id := int32(1); id <= int32(l.alive.Load()); id++ {
+		around.Cores = append(around.Cores, orca.Core{ID: id, Checks: []orca.HealthCheck{{Address: fmt.Sprint("found by ", id)}}})
+	}
+	return around, nil
 }
 
-// runMember runs a member with a lease of 10 s, and returns what it runs on, the numbers of peers that it was told, and how
-// it ends.
-func runMember(t *testing.T) (l *ledger, peers chan int, ended chan error) {
-	l, peers, ended = &ledger{fenced: make(chan struct{})}, make(chan int, 10), make(chan error, 1)
+// runMember runs a member with a lease of 10 s, and returns what it runs on, the peers that it was told, and how it ends.
+func runMember(t *testing.T) (l *ledger, peers chan []int32, ended chan error) {
+	l, peers, ended = &ledger{fenced: make(chan struct{})}, make(chan []int32, 10), make(chan error, 1)
 	l.alive.Store(1)
 	m := New(Config{Ledger: l, Lease: 10 * time.Second, Load: func() orca.CoreLoad { return orca.CoreLoad{} },
-		OnLeftover: func(orca.Leftover) {}, OnFreed: func() {}, OnRenewed: func(until time.Time) { l.until.Store(&until) }, OnPeers: func(n int) { peers <- n }, Refresh: func(context.Context) error { return nil }})
+		OnLeftover: func(orca.Leftover) {}, OnFreed: func() {}, OnRenewed: func(until time.Time) { l.until.Store(&until) },
+		Checks: func(within time.Duration) []orca.HealthCheck {
+			return []orca.HealthCheck{{Address: "mine", Age: within}}
+		},
+		OnChecks: func(checks []orca.HealthCheck) { l.heard.Store(&checks) },
+		OnPeers:  func(self int32, alive []int32) { peers <- append([]int32{self}, alive...) },
+		Refresh:  func(context.Context) error { return nil }})
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	go func() { ended <- m.Run(ctx) }()
@@ -114,19 +126,37 @@ func TestAFenceEndsAMember(t *testing.T) {
 	})
 }
 
-func TestPeersAreToldWhenTheirNumberChanges(t *testing.T) {
+func TestPeersAreToldWhenTheyChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, peers, _ := runMember(t)
-		if n := <-peers; n != 1 {
-			t.Errorf("%d cores are alive, want 1", n)
+		if diff := cmp.Diff([]int32{1, 1}, <-peers); diff != "" {
+			t.Errorf("this core, and those alive (-want +got):\n%s", diff)
 		}
 		l.alive.Store(3)
-		if n := <-peers; n != 3 {
-			t.Errorf("%d cores are alive, want 3", n)
+		if diff := cmp.Diff([]int32{1, 1, 2, 3}, <-peers); diff != "" {
+			t.Errorf("this core, and those alive (-want +got):\n%s", diff)
 		}
 		time.Sleep(time.Minute)
 		if len(peers) > 0 {
-			t.Errorf("told again: %d", <-peers)
+			t.Errorf("told again: %v", <-peers)
+		}
+	})
+}
+
+// What a core found is told while there is somebody to tell, and it hears of what the others found and not of its own.
+func TestMembersTellEachOtherWhatTheyFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _ := runMember(t)
+		time.Sleep(1500 * time.Millisecond)
+		l.alive.Store(3)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		mine := []orca.HealthCheck{{Address: "mine", Age: 3 * time.Second}}
+		if diff := cmp.Diff([][]orca.HealthCheck{nil, nil, nil, mine}, l.told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]orca.HealthCheck{{Address: "found by 2"}, {Address: "found by 3"}}, *l.heard.Load()); diff != "" {
+			t.Errorf("heard (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/orca-telemetry/orca/contract/go"
@@ -327,5 +328,49 @@ func TestStatusShowsAllCores(t *testing.T) {
 	code, out, _ := run(t, nil, "status", "--core", cs.all[1].grpc)
 	if code != 0 || !strings.Contains(out, cs.all[0].grpc+", version") || !strings.Contains(out, "3 runs active, 3 calls") {
 		t.Errorf("orca status: %d\n%s", code, out)
+	}
+}
+
+// Cores that share processors share their heartbeats: one of them asks an instance that serves. Were each core to ask, no two
+// questions of one of them would follow each other for long.
+func TestOneCoreAsksAnInstanceForAll(t *testing.T) {
+	t.Parallel()
+	cs := startCores(t, 3, rand.New(rand.NewPCG(4, 4)))
+	asked := make(chan string, 1000) // by whom
+	p := orcatest.NewProcessor(t, "p", orcatest.Algorithm{Algorithm: orcatest.Define("W", "A")})
+	p.OnHealthCheck(func(ctx context.Context) {
+		if from, ok := peer.FromContext(ctx); ok {
+			select {
+			case asked <- from.Addr.String():
+			default: // nobody looks any more
+			}
+		}
+	})
+	cs.all[0].register(p)
+	cs.agree(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*orcatest.Patience)
+	defer cancel()
+	for who, n := "", 0; n < 10; n++ {
+		select {
+		case from := <-asked:
+			if from != who {
+				who, n = from, 0
+			}
+		case <-ctx.Done():
+			t.Fatalf("no core asks for all; the last was %s, %d times in a row", who, n)
+		}
+	}
+	for _, c := range cs.all {
+		eventually(t, func() string {
+			list, err := c.ListProcessors(ctx, &pb.ListProcessorsRequest{})
+			if err != nil || len(list.GetProcessors()) != 1 || len(list.GetProcessors()[0].GetInstances()) != 1 {
+				return fmt.Sprintf("processors: %v, %v", list, err)
+			}
+			in := list.GetProcessors()[0].GetInstances()[0]
+			if age := time.Since(in.GetLastSeen().AsTime()); in.GetState() != pb.InstanceState_INSTANCE_STATE_SERVING || age > 5*time.Second {
+				return fmt.Sprintf("core %s has heard of it %v ago: %v", c.grpc, age, in)
+			}
+			return ""
+		})
 	}
 }

@@ -125,14 +125,14 @@ func TestMaxInFlightIsSharedByCores(t *testing.T) {
 	inWorld(t, fleet.Config{MaxInFlight: 4}, func(t *testing.T, w *world) {
 		p := w.serve("alpha:1")
 		w.sync(w.instance("alpha:1", "A"))
-		w.fleet.Share(3)
+		w.fleet.Share(1, []int32{1, 2, 3})
 		for position := orca.Position(1); position <= 5; position++ {
 			w.submit(position, "A")
 		}
 		w.next(p)
 		w.next(p)
 		w.idle(p)
-		w.fleet.Share(1)
+		w.fleet.Share(1, []int32{1})
 		w.next(p)
 		w.next(p)
 		w.idle(p)

@@ -97,7 +97,7 @@ type Fleet struct {
 	started []*pool
 	wake    chan struct{} // holds a token while started is not empty
 
-	cores atomic.Int64              // that give work to the same instances, see Share
+	peers atomic.Pointer[peers]     // see Share; nil when this core is alone
 	lease atomic.Pointer[time.Time] // see Lease; nil when there is none
 }
 

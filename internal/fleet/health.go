@@ -98,6 +98,7 @@ func (in *instance) check(ctx context.Context, conn *grpc.ClientConn) {
 		return
 	}
 	in.update(func() bool {
+		in.noteCheck(answer, err)
 		switch {
 		case in.state == retired || in.breaks != breaks: // the answer is older than what a request has found
 			return false
@@ -150,15 +151,15 @@ func (in *instance) broke(reason string) (changed bool) {
 	return in.setState(orca.Unreachable, reason)
 }
 
-// pause waits until the next health check is due. That is when one is asked for, or a heartbeat after the one before,
-// a little less so that those of many instances spread out. An instance that does not serve while work waits is due
+// pause waits until the next health check is due. That is when one is asked for, or when the next heartbeat is, a little
+// less so that those of many instances spread out. An instance that does not serve while work waits is due
 // after the time of a probe; one that cannot be connected to has taken longer to be checked, since a check waits for the
 // connection.
 func (in *instance) pause(ctx context.Context, begun time.Time) {
 	cfg := &in.pool.fleet.cfg
-	heartbeat := in.together(begun.Add(cfg.Heartbeat - rand.N(cfg.Heartbeat/16+1)))
+	early := rand.N(cfg.Heartbeat/16 + 1)
 	for {
-		wait := time.Until(heartbeat)
+		wait := time.Until(in.together(in.due(begun).Add(-early))) // others put it off meanwhile
 		if !in.serving() {
 			age := time.Since(begun)
 			if age >= cfg.Probe && in.pool.waiting() {

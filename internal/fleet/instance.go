@@ -40,8 +40,12 @@ type instance struct {
 	lastSeen orca.Time
 	alive    time.Time // its last sign of life, or its begin, by the monotonic clock
 	metrics  *orca.ProcessorMetrics
-	failures int    // health checks in a row
-	breaks   uint64 // how often requests found it broken down
+	failures int // health checks in a row
+	// checked is what the last health check found, and checkedAt when; zero before the first.
+	checked   orca.HealthCheck
+	checkedAt time.Time
+	vouched   time.Time // when another core last found it serving, see heard
+	breaks    uint64    // how often requests found it broken down
 
 	inFlight int
 	// limit of inFlight: MaxInFlight, and fewer after the instance said that it has too much.

@@ -94,3 +94,19 @@ func (c *connection) Close() error {
 	c.closed()
 	return c.Conn.Close()
 }
+
+// dial connects unless the line is cut.
+func (l *line) dial(ctx context.Context, address string) (net.Conn, error) {
+	conn, err := l.network.dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cut {
+		_ = conn.Close()
+		return nil, fmt.Errorf("dial %s: no route to host", address)
+	}
+	l.conns = append(l.conns, conn)
+	return conn, nil
+}

@@ -11,12 +11,26 @@ type Core struct {
 	// Left is how long its lease lasts; negative when it has run out and nobody has taken over.
 	Left time.Duration
 	CoreLoad
+	// Checks are the health checks that it made a moment ago; empty for the core that asks.
+	Checks []HealthCheck
 }
 
 // CoreLoad is what a core has in hand.
 type CoreLoad struct {
 	// ActiveRuns are in memory, Calls under way.
 	ActiveRuns, Calls int64
+}
+
+// HealthCheck is what a core found when it asked an instance of a processor how it is.
+type HealthCheck struct {
+	// Address of the instance.
+	Address string
+	// Serving: it answered that it takes work. If not it answered something else, or nothing.
+	Serving bool
+	// Age is how long ago that was, or a little less.
+	Age time.Duration
+	// Metrics that came with the answer; nil when there were none.
+	Metrics *ProcessorMetrics
 }
 
 // Withdrawal says which nodes are to be settled by every core that has their runs.
@@ -32,6 +46,8 @@ type Withdrawal struct {
 
 // Surroundings are what a core learns with each renewal of its lease.
 type Surroundings struct {
+	// Self is the id of the core that learns this.
+	Self int32
 	// Registry is the version of the registry.
 	Registry int64
 	// Cores share the ledger, the oldest first, this one among them.

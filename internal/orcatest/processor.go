@@ -38,6 +38,7 @@ type Processor struct {
 	requests   []*pb.ExecutionRequest
 	status     pb.HealthCheckResponse_Status
 	forgetful  bool
+	asked      func(context.Context) // nil when nobody wants to know
 }
 
 // NewProcessor serves algorithms until the test ends, without registering them.
@@ -118,10 +119,20 @@ func (p *Processor) Forget() *Processor {
 // Kill stops serving at once and cuts off what is under way.
 func (p *Processor) Kill() { p.server.Stop() }
 
-// HealthCheck answers the status that was set.
-func (p *Processor) HealthCheck(context.Context, *pb.HealthCheckRequest) (*pb.HealthCheckResponse, error) {
+// OnHealthCheck has each health check told to a function before it is answered.
+func (p *Processor) OnHealthCheck(asked func(context.Context)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asked = asked
+}
+
+// HealthCheck answers the status that was set.
+func (p *Processor) HealthCheck(ctx context.Context, _ *pb.HealthCheckRequest) (*pb.HealthCheckResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked != nil {
+		p.asked(ctx)
+	}
 	return &pb.HealthCheckResponse{Status: p.status}, nil
 }
 

@@ -54,7 +54,8 @@ func (s *Store) Join(ctx context.Context, c orca.Core, lasts time.Duration) erro
 // renew makes the lease of core $1 last $2 microseconds, and tells what the core has to know, in one statement. Lots with runs
 // are found by one look at the index for each.
 const renew = `WITH RECURSIVE renewed AS (
-		UPDATE {core} SET expires_at = clock_timestamp() + $2::bigint * interval '1 microsecond', active_runs = $3, calls = $4
+		UPDATE {core} SET expires_at = clock_timestamp() + $2::bigint * interval '1 microsecond', active_runs = $3, calls = $4,
+			told_at = clock_timestamp(), report = $6
 		WHERE id = $1 AND epoch > 0 RETURNING id),
 	parked_in(lot) AS (
 		(SELECT lot FROM {parked} ORDER BY lot LIMIT 1)
@@ -65,18 +66,24 @@ const renew = `WITH RECURSIVE renewed AS (
 		EXISTS (SELECT 1 FROM {pending} WHERE owner IS NULL),
 		ARRAY(SELECT l.algorithms FROM parked_in JOIN {lot} l ON l.id = parked_in.lot LIMIT $5),
 		(SELECT json_agg(json_build_array(id, address, version, extract(epoch FROM started_at), active_runs, calls,
-			extract(epoch FROM expires_at - clock_timestamp())) ORDER BY id) FROM {core} WHERE epoch > 0),
+			extract(epoch FROM expires_at - clock_timestamp()), extract(epoch FROM clock_timestamp() - told_at),
+			CASE id WHEN $1 THEN '' ELSE report END) ORDER BY id) FROM {core} WHERE epoch > 0),
 		(SELECT coalesce(json_agg(json_build_array(id, first, last, processor, kind, reason) ORDER BY id), '[]') FROM {withdrawal})`
 
-// Renew makes the lease last from now on, tells others the core's load, and returns what goes on around it. After a take-over
-// it is refused with orca.Fenced.
-func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, lasts time.Duration) (around orca.Surroundings, err error) {
+// Renew makes the lease last from now on, tells others the core's load and what it has found, and returns what goes on around
+// it. After a take-over it is refused with orca.Fenced.
+func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, checks []orca.HealthCheck, lasts time.Duration) (around orca.Surroundings, err error) {
 	m := s.member.Load()
+	told, err := encodeReport(checks)
+	if err != nil {
+		return around, err
+	}
+	around.Self = m.id
 	err = s.asMember(ctx, "renew the lease", func(ctx context.Context) error {
 		var renewed int
 		var lots []string
 		var cores, withdrawals []byte
-		err := s.members.QueryRow(ctx, s.names.in(renew), m.id, lasts.Microseconds(), load.ActiveRuns, load.Calls, maxLots).
+		err := s.members.QueryRow(ctx, s.names.in(renew), m.id, lasts.Microseconds(), load.ActiveRuns, load.Calls, maxLots, told).
 			Scan(&renewed, &around.Registry, &around.Expired, &around.Free, &lots, &cores, &withdrawals)
 		if err != nil {
 			return err
@@ -110,10 +117,14 @@ func coresOf(text []byte) (cores []orca.Core, err error) {
 	}
 	seconds := func(v any) time.Duration { return time.Duration(v.(float64) * float64(time.Second)) }
 	for _, r := range rows {
+		checks, err := decodeReport(r[8].(string), seconds(r[7]))
+		if err != nil {
+			return nil, err
+		}
 		cores = append(cores, orca.Core{
 			ID: int32(r[0].(float64)), Address: restored(r[1].(string)), Version: restored(r[2].(string)),
 			StartedAt: time.Unix(0, int64(seconds(r[3]))), Left: seconds(r[6]),
-			CoreLoad: orca.CoreLoad{ActiveRuns: int64(r[4].(float64)), Calls: int64(r[5].(float64))},
+			CoreLoad: orca.CoreLoad{ActiveRuns: int64(r[4].(float64)), Calls: int64(r[5].(float64))}, Checks: checks,
 		})
 	}
 	return cores, nil

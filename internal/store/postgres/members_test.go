@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -122,7 +123,7 @@ func TestAFencedCoreWritesNothing(t *testing.T) {
 	for what, err := range map[string]error{
 		"accept": func() error { _, err := slow.accept(false); return err }(),
 		"settle": slow.settle(p),
-		"renew":  func() error { _, err := slow.Renew(t.Context(), orca.CoreLoad{}, time.Hour); return err }(),
+		"renew":  func() error { _, err := slow.Renew(t.Context(), orca.CoreLoad{}, nil, time.Hour); return err }(),
 		"claim":  func() error { _, err := slow.NextRuns(t.Context(), []orca.OpenSource{{}}, 10); return err }(),
 		"page":   func() error { _, err := slow.Unowned(t.Context(), 1, p, "", 10); return err }(),
 		"owned":  func() error { _, err := slow.owned(); return err }(),
@@ -148,15 +149,50 @@ func TestALeaseThatIsRenewedIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	url, schema := pgtest.Schema(t)
 	slow, other := share(t, url, schema, time.Microsecond), share(t, url, schema, time.Hour)
-	if _, err := slow.Renew(t.Context(), orca.CoreLoad{ActiveRuns: 3, Calls: 2}, time.Hour); err != nil {
+	if _, err := slow.Renew(t.Context(), orca.CoreLoad{ActiveRuns: 3, Calls: 2}, nil, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if _, cores, err := other.TakeOver(t.Context()); err != nil || len(cores) > 0 {
 		t.Errorf("took over from %v (%v)", cores, err)
 	}
-	around, err := other.Renew(t.Context(), orca.CoreLoad{}, time.Hour)
+	around, err := other.Renew(t.Context(), orca.CoreLoad{}, nil, time.Hour)
 	if cores := around.Cores; err != nil || len(cores) != 2 || cores[0].Left < time.Minute || cores[0].CoreLoad != (orca.CoreLoad{ActiveRuns: 3, Calls: 2}) {
 		t.Errorf("the cores are %+v (%v)", cores, err)
+	}
+}
+
+// TestCoresTellEachOtherWhatTheyFound: whatever an instance says of itself, with its age. A core does not hear of its own.
+func TestCoresTellEachOtherWhatTheyFound(t *testing.T) {
+	t.Parallel()
+	url, schema := pgtest.Schema(t)
+	one, other := share(t, url, schema, time.Hour), share(t, url, schema, time.Hour)
+	found := []orca.HealthCheck{
+		{Address: "alpha\x00\"é:1", Serving: true, Age: time.Minute, Metrics: &orca.ProcessorMetrics{ActiveTasks: -1, MemoryBytes: 1 << 60, CPUPercent: float32(math.Inf(1)), UptimeSeconds: 5}},
+		{Address: "beta:1", Age: 2 * time.Minute},
+	}
+	begun := time.Now()
+	if _, err := one.Renew(t.Context(), orca.CoreLoad{}, found, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	around, err := other.Renew(t.Context(), orca.CoreLoad{}, []orca.HealthCheck{{Address: "gamma:1"}}, time.Hour)
+	if err != nil || around.Self != other.self() || len(around.Cores) != 2 {
+		t.Fatalf("around are %+v (%v)", around, err)
+	}
+	heard, took := around.Cores[0].Checks, time.Since(begun)
+	for i := range heard {
+		if older := heard[i].Age - found[i].Age; older < 0 || older > took {
+			t.Errorf("check %d is %v old, %v more than it was %v ago", i, heard[i].Age, older, took)
+		}
+		heard[i].Age = found[i].Age
+	}
+	if diff := cmp.Diff(found, heard); diff != "" || around.Cores[1].Checks != nil {
+		t.Errorf("heard of its own: %v; of the other (-want +got):\n%s", around.Cores[1].Checks, diff)
+	}
+	if _, err := one.Renew(t.Context(), orca.CoreLoad{}, nil, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if around, err = other.Renew(t.Context(), orca.CoreLoad{}, nil, time.Hour); err != nil || around.Cores[0].Checks != nil {
+		t.Errorf("heard of nothing: %v (%v)", around.Cores[0].Checks, err)
 	}
 }
 
@@ -173,7 +209,7 @@ func TestWhoLeavesGivesItsRunsBack(t *testing.T) {
 	if err := one.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	around, err := other.Renew(t.Context(), orca.CoreLoad{}, time.Hour)
+	around, err := other.Renew(t.Context(), orca.CoreLoad{}, nil, time.Hour)
 	if diff := cmp.Diff(orca.Leftover{Free: true}, around.Leftover, cmpopts.EquateEmpty()); diff != "" || err != nil || len(around.Cores) != 1 {
 		t.Errorf("leftover (%v, -want +got):\n%s\nthe cores are %v, want the other one", err, diff, around.Cores)
 	}

@@ -1,0 +1,70 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/orca-telemetry/orca/internal/orca"
+)
+
+// report is what a core tells the others with each renewal of its lease. It is small: it is written once a second, and read by
+// all. Cores of other versions may leave fields out, or have more.
+type report struct {
+	Checks []reportedCheck `json:"c,omitempty"`
+}
+
+// reportedCheck is a health check of a core. Age is in milliseconds before the renewal, rounded down. CPU has the bits of the
+// number, since not all have JSON.
+type reportedCheck struct {
+	Address string           `json:"a"`
+	Serving bool             `json:"s,omitempty"`
+	Age     int64            `json:"t"`
+	Metrics *reportedMetrics `json:"m,omitempty"`
+}
+
+type reportedMetrics struct {
+	Tasks  int32  `json:"t,omitempty"`
+	Memory int64  `json:"m,omitempty"`
+	CPU    uint32 `json:"c,omitempty"`
+	Uptime int64  `json:"u,omitempty"`
+}
+
+// encodeReport returns a report as it is stored; empty when there is nothing to tell.
+func encodeReport(checks []orca.HealthCheck) (string, error) {
+	if len(checks) == 0 {
+		return "", nil
+	}
+	r := report{Checks: make([]reportedCheck, len(checks))}
+	for i, c := range checks {
+		r.Checks[i] = reportedCheck{Address: c.Address, Serving: c.Serving, Age: c.Age.Milliseconds()}
+		if m := c.Metrics; m != nil {
+			r.Checks[i].Metrics = &reportedMetrics{Tasks: m.ActiveTasks, Memory: m.MemoryBytes, CPU: math.Float32bits(m.CPUPercent), Uptime: m.UptimeSeconds}
+		}
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("write the core's report: %w", err)
+	}
+	return string(text), nil
+}
+
+// decodeReport reads what a core told so long ago.
+func decodeReport(text string, ago time.Duration) (checks []orca.HealthCheck, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	var r report
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return nil, fmt.Errorf("read a core's report: %w", err)
+	}
+	for _, c := range r.Checks {
+		check := orca.HealthCheck{Address: c.Address, Serving: c.Serving, Age: ago + time.Duration(c.Age)*time.Millisecond}
+		if m := c.Metrics; m != nil {
+			check.Metrics = &orca.ProcessorMetrics{ActiveTasks: m.Tasks, MemoryBytes: m.Memory, CPUPercent: math.Float32frombits(m.CPU), UptimeSeconds: m.Uptime}
+		}
+		checks = append(checks, check)
+	}
+	return checks, nil
+}
