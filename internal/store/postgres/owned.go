@@ -15,19 +15,21 @@ import (
 
 const (
 	// fence fails when the core has been taken over. It divides by zero then: the rest of a transaction that is sent as one has
-	// to fail at the server.
-	fence = `SELECT 1 / count(*) FROM (` + lease + `) AS lease`
+	// to fail at the server. What else a transaction begins with goes into the same statement.
+	fence   = `SELECT 1 / count(*)`
+	ofLease = ` FROM (` + lease + `) AS lease`
 	// divisionByZero is what a fence fails with, and nothing else does.
 	divisionByZero = "22012"
 
-	// ownership fails when one of the open runs $1 is not core $2's: what the core has in memory is not what it owns.
-	ownership = `SELECT sqrt(CASE WHEN EXISTS (SELECT 1 FROM {pending} p WHERE p.position = ANY($1::bigint[]) AND p.owner IS DISTINCT FROM $2)
-		OR EXISTS (SELECT 1 FROM {parked} p WHERE p.position = ANY($1::bigint[])) THEN -1.0::float8 ELSE 0 END)`
+	// ownership fails when one of the open runs $4 is not core $1's: what the core has in memory is not what it owns. Nobody else
+	// changes that while the core has its lease.
+	ownership = `, sqrt(CASE WHEN EXISTS (SELECT 1 FROM {pending} p WHERE p.position = ANY($4::bigint[]) AND p.owner IS DISTINCT FROM $1)
+		OR EXISTS (SELECT 1 FROM {parked} p WHERE p.position = ANY($4::bigint[])) THEN -1.0::float8 ELSE 0 END)`
 	// negativeRoot is what that fails with.
 	negativeRoot = "2201F"
 
-	lockAlone  = `SELECT pg_advisory_xact_lock($1)`
-	lockShared = `SELECT pg_advisory_xact_lock_shared($1)`
+	lockAlone  = `, pg_advisory_xact_lock($3)`
+	lockShared = `, pg_advisory_xact_lock_shared($3)`
 
 	// parkOwned parks runs of core $7, and returns those that are not its any more: nor may they be by an earlier request of
 	// which the end was not seen.
@@ -71,24 +73,25 @@ func (w *write) writeFence() {
 	if m == nil {
 		return
 	}
-	w.add("look at the lease", fence, m.id, m.epoch)
 	alone := false
 	for _, r := range w.parkings {
 		alone = alone || len(r.parking.Expects) > 0
 	}
+	statement, args := fence, []any{m.id, m.epoch}
 	switch {
 	case alone:
-		w.add("wait for settlements", lockAlone, w.names.parkLock())
+		statement, args = statement+lockAlone, append(args, w.names.parkLock())
 	case len(w.settlements)+len(w.wakings) > 0:
-		w.add("wait for parkings", lockShared, w.names.parkLock())
+		statement, args = statement+lockShared, append(args, w.names.parkLock())
 	}
-	var settled []int64
-	for _, r := range w.settlements {
-		settled = append(settled, int64(r.settlement.Position))
+	if len(w.settlements) > 0 {
+		settled := make([]int64, len(w.settlements))
+		for i, r := range w.settlements {
+			settled[i] = int64(r.settlement.Position)
+		}
+		statement, args = statement+ownership, append(args, settled)
 	}
-	if len(settled) > 0 {
-		w.add("look who owns the runs", ownership, settled, m.id)
-	}
+	w.add("look at the lease and who owns the runs", statement+ofLease, args...)
 }
 
 // writeAwaited adds the statement that frees those who wait for outcomes of this transaction.

@@ -168,7 +168,7 @@ func TestWhatIsNotKnownIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := one.member.Load()
-	if _, err := tx.Exec(t.Context(), one.names.in(fence), before.id, before.epoch); err != nil {
+	if _, err := tx.Exec(t.Context(), one.names.in(fence+ofLease), before.id, before.epoch); err != nil {
 		t.Fatal(err)
 	}
 	one.unsure.Store(true)
@@ -190,7 +190,7 @@ func TestWhatIsNotKnownIsStopped(t *testing.T) {
 	if err := <-asked; err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ghost.Exec(t.Context(), one.names.in(fence), before.id, before.epoch); code(err) != divisionByZero {
+	if _, err := ghost.Exec(t.Context(), one.names.in(fence+ofLease), before.id, before.epoch); code(err) != divisionByZero {
 		t.Errorf("something from before is written: %v", err)
 	}
 	if _, err := one.claimNext(t.Context(), before, nil, 1); !errors.Is(err, orca.Unavailable) {

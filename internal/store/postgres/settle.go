@@ -84,6 +84,20 @@ var (
 		ON CONFLICT (position, algorithm) DO NOTHING`
 )
 
+// endRuns ends runs, and takes them from pending.
+const endRuns = `ended AS (UPDATE {run} r SET state = u.state, finished_at = u.at
+		FROM unnest($%[1]d::bigint[], $%[2]d::bigint[], $%[3]d::smallint[]) AS u(position, at, state)
+		WHERE r.position = u.position AND r.state = 0),
+	pending AS (DELETE FROM {pending} WHERE position = ANY($%[1]d))`
+
+var (
+	// finishRuns ends runs that may be parked.
+	finishRuns = `WITH ` + fmt.Sprintf(endRuns, 1, 2, 3) + `, parked AS (DELETE FROM {parked} WHERE position = ANY($1))
+		DELETE FROM {expected} WHERE position = ANY($1)`
+	// finishOwned writes outcomes, and ends runs that a core owns: those are not parked.
+	finishOwned = `WITH outcomes AS (` + insertNextOutcomes + `), ` + fmt.Sprintf(endRuns, 15, 16, 17) + ` SELECT 1`
+)
+
 // writeSettlements adds the statements that write outcomes, and end runs.
 func (w *write) writeSettlements() {
 	if len(w.settlements) == 0 {
@@ -106,25 +120,28 @@ func (w *write) writeSettlements() {
 			setbacks = append(setbacks, int64(s.Position))
 		}
 	}
-	if len(c.run) > 0 {
-		w.add("write outcomes", insertNextOutcomes, c.args()...)
-		if w.member.Load() != nil {
-			w.writeAwaited(c.run, c.algorithm, &w.moreAwait)
-		}
-	}
-	if len(ended) == 0 {
-		return
-	}
-	w.add("finish runs", `WITH ended AS (
-			UPDATE {run} r SET state = u.state, finished_at = u.at
-			FROM unnest($1::bigint[], $2::bigint[], $3::smallint[]) AS u(position, at, state)
-			WHERE r.position = u.position AND r.state = 0),
-		pending AS (DELETE FROM {pending} WHERE position = ANY($1)),
-		parked AS (DELETE FROM {parked} WHERE position = ANY($1))
-		DELETE FROM {expected} WHERE position = ANY($1)`, ended, ends, states)
+	w.finish(&c, ended, ends, states)
 	if len(setbacks) > 0 {
 		w.add("write setbacks", `INSERT INTO {setback} (state, "window", position) SELECT state, "window", position FROM {run}
 			WHERE position = ANY($1::bigint[]) AND state > 1 ON CONFLICT DO NOTHING`, setbacks)
+	}
+}
+
+// finish adds the statements that write outcomes and the ends of runs, and free those who wait for outcomes.
+func (w *write) finish(c *outcomeColumns, ended, ends []int64, states []int16) {
+	shared, some := w.member.Load() != nil, len(c.run) > 0
+	if shared && some && len(ended) > 0 {
+		w.add("write outcomes and finish runs", finishOwned, append(c.args(), ended, ends, states)...)
+	} else {
+		if some {
+			w.add("write outcomes", insertNextOutcomes, c.args()...)
+		}
+		if len(ended) > 0 {
+			w.add("finish runs", finishRuns, ended, ends, states)
+		}
+	}
+	if shared && some {
+		w.writeAwaited(c.run, c.algorithm, &w.moreAwait)
 	}
 }
 

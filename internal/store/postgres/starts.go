@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -105,15 +107,8 @@ func (w *write) writeStarts() {
 		next++
 	}
 	w.writeEarliest()
-	n := int64(len(w.starts))
-	w.batch.Queue(w.names.in(`UPDATE {counter} SET position = position + $1 RETURNING position - $1`), n).QueryRow(func(row pgx.Row) error {
-		if err := row.Scan(&w.base); err != nil {
-			return fmt.Errorf("give positions: %w", err)
-		}
-		return nil
-	})
-	w.insertStarts(&c, n)
-	w.insertKeys(&c.keys, n)
+	w.insertStarts(&c, int64(len(w.starts)))
+	w.expireKeys(&c.keys)
 }
 
 // orderStarts puts emissions and revisions in the order in which they were queued.
@@ -203,32 +198,29 @@ func (w *write) writeEarliest() {
 		ON CONFLICT (algorithm) DO UPDATE SET time_to = excluded.time_to WHERE excluded.time_to < e.time_to`, plans, times)
 }
 
+// insertStarts gives positions and writes what begins there: nearly always one statement.
 func (w *write) insertStarts(c *startColumns, n int64) {
-	if t := &c.windows; len(t.nth) > 0 {
-		w.add("write windows", `INSERT INTO {window} (id, time_from, time_to, type, origin, metadata, filters, filter_key)
-			SELECT c.position - $1 + u.nth, u.time_from, u.time_to, u.type, u.origin, u.metadata, u.filters, u.filter_key FROM {counter} c,
-			unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::text[], $7::bytea[], $8::bytea[], $9::bytea[])
-				AS u(nth, time_from, time_to, type, origin, metadata, filters, filter_key)`,
-			n, t.nth, t.from, t.to, t.typ, t.origin, t.metadata, t.filters, t.filterBy)
-	}
+	b := begin{args: []any{n}}
+	t := &c.windows
+	b.add(len(t.nth), beginWindows, t.nth, t.from, t.to, t.typ, t.origin, t.metadata, t.filters, t.filterBy)
 	r := &c.runs
-	w.add("write runs", `INSERT INTO {run} (position, "window", accepted_at, finished_at, plan, revision, kind, state)
-		SELECT c.position - $1 + u.nth, CASE u."window" WHEN 0 THEN c.position - $1 + u.nth ELSE u."window" END, u.accepted_at,
-			CASE u.state WHEN 0 THEN NULL ELSE u.accepted_at END, u.plan, u.revision, u.kind, u.state FROM {counter} c,
-		unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::smallint[], $8::smallint[])
-			AS u(nth, "window", accepted_at, plan, revision, kind, state)`,
-		n, r.nth, r.window, r.accepted, r.plan, r.revision, r.kind, r.state)
+	b.add(len(r.nth), beginRuns, r.nth, r.window, r.accepted, r.plan, r.revision, r.kind, r.state)
+	o := &c.open
+	b.add(len(o.nth), beginOpen, o.nth, o.owner, o.metadata)
+	p := &c.parked
+	b.add(len(p.nth), beginParked, p.nth, p.lot, p.metadata)
+	if len(w.expired) == 0 {
+		b.addKeys(&c.keys)
+	}
+	w.batch.Queue(w.names.in(givePositions+b.text.String()+selectBase), b.args...).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&w.base); err != nil {
+			return fmt.Errorf("give positions and write what begins there: %w", err)
+		}
+		return nil
+	})
 	if c.setbacks > 0 {
 		w.add("write setbacks", `INSERT INTO {setback} (state, "window", position) SELECT r.state, r."window", r.position
 			FROM {counter} c JOIN {run} r ON r.position > c.position - $1 AND r.position <= c.position WHERE r.state > 1`, n)
-	}
-	if o := &c.open; len(o.nth) > 0 {
-		w.add("write open runs", `INSERT INTO {pending} (position, owner, metadata) SELECT c.position - $1 + u.nth, nullif(u.owner, 0), u.metadata
-			FROM {counter} c, unnest($2::bigint[], $3::int[], $4::bytea[]) AS u(nth, owner, metadata)`, n, o.nth, o.owner, o.metadata)
-	}
-	if o := &c.parked; len(o.nth) > 0 {
-		w.add("write parked runs", `INSERT INTO {parked} (position, lot, metadata) SELECT c.position - $1 + u.nth, u.lot, u.metadata
-			FROM {counter} c, unnest($2::bigint[], $3::int[], $4::bytea[]) AS u(nth, lot, metadata)`, n, o.nth, o.lot, o.metadata)
 	}
 	if k := &c.kept; len(k.nth) > 0 {
 		w.add("keep outcomes", keepOutcomes, n, k.nth, k.from, k.algorithm)
@@ -236,21 +228,76 @@ func (w *write) insertStarts(c *startColumns, n int64) {
 	if o := &c.outcomes; len(o.run) > 0 {
 		w.add("write outcomes", insertFirstOutcomes, append([]any{n}, o.args()...)...)
 	}
+	if len(w.expired) > 0 {
+		w.replaceKeys(&c.keys, n)
+	}
 }
 
-// insertKeys writes idempotency keys in an order that all have, and deletes those that have expired: more than were
-// written since, so that it keeps up, and no more than that, so that no commit is held up.
-func (w *write) insertKeys(c *keyColumns, n int64) {
-	if len(w.expired) > 0 {
-		w.add("delete expired idempotency keys", `DELETE FROM {emit_key} WHERE position = ANY($1::bigint[])`, w.expired)
+// replaceKeys deletes idempotency keys that have expired and are used again, and writes all that begin.
+func (w *write) replaceKeys(c *keyColumns, n int64) {
+	w.add("delete expired idempotency keys", `DELETE FROM {emit_key} WHERE position = ANY($1::bigint[])`, w.expired)
+	b := begin{args: []any{n}}
+	b.addKeys(c)
+	w.add("write idempotency keys", readPositions+b.text.String()+selectBase, b.args...)
+}
+
+// begin is the statement that gives positions and writes what begins there, in the making.
+type begin struct {
+	text strings.Builder
+	args []any
+}
+
+// add adds rows of one table, unless there are none. A ? in the statement stands for the next of its columns.
+func (b *begin) add(rows int, statement string, columns ...any) {
+	if rows == 0 {
+		return
 	}
+	b.text.WriteString(`, `)
+	for _, column := range columns {
+		before, after, _ := strings.Cut(statement, `?`)
+		b.args = append(b.args, column)
+		b.text.WriteString(before + `$` + strconv.Itoa(len(b.args)))
+		statement = after
+	}
+	b.text.WriteString(statement)
+}
+
+func (b *begin) addKeys(k *keyColumns) {
+	b.add(len(k.nth), beginKeys, k.nth, k.accepted, k.status, k.project, k.key, k.digest)
+}
+
+const (
+	// givePositions gives $1 positions, those above base.
+	givePositions = `WITH counter AS (UPDATE {counter} SET position = position + $1 WHERE id = 1 RETURNING position - $1 AS base)`
+
+	// readPositions reads them again.
+	readPositions = `WITH counter AS (SELECT position - $1 AS base FROM {counter} WHERE id = 1)`
+	selectBase    = ` SELECT base FROM counter`
+
+	beginWindows = `windows AS (INSERT INTO {window} (id, time_from, time_to, type, origin, metadata, filters, filter_key)
+		SELECT c.base + u.nth, u.time_from, u.time_to, u.type, u.origin, u.metadata, u.filters, u.filter_key FROM counter c,
+		unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::text[], ?::bytea[], ?::bytea[], ?::bytea[])
+			AS u(nth, time_from, time_to, type, origin, metadata, filters, filter_key))`
+	beginRuns = `runs AS (INSERT INTO {run} (position, "window", accepted_at, finished_at, plan, revision, kind, state)
+		SELECT c.base + u.nth, CASE u."window" WHEN 0 THEN c.base + u.nth ELSE u."window" END, u.accepted_at,
+			CASE u.state WHEN 0 THEN NULL ELSE u.accepted_at END, u.plan, u.revision, u.kind, u.state FROM counter c,
+		unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::int[], ?::smallint[], ?::smallint[])
+			AS u(nth, "window", accepted_at, plan, revision, kind, state))`
+	beginOpen = `open AS (INSERT INTO {pending} (position, owner, metadata) SELECT c.base + u.nth, nullif(u.owner, 0), u.metadata
+		FROM counter c, unnest(?::bigint[], ?::int[], ?::bytea[]) AS u(nth, owner, metadata))`
+	beginKeys = `keys AS (INSERT INTO {emit_key} (position, accepted_at, status, project, key, digest)
+		SELECT c.base + u.nth, u.accepted_at, u.status, u.project, u.key, u.digest FROM counter c,
+		unnest(?::bigint[], ?::bigint[], ?::smallint[], ?::text[], ?::text[], ?::bytea[]) AS u(nth, accepted_at, status, project, key, digest))`
+	beginParked = `parked AS (INSERT INTO {parked} (position, lot, metadata) SELECT c.base + u.nth, u.lot, u.metadata
+		FROM counter c, unnest(?::bigint[], ?::int[], ?::bytea[]) AS u(nth, lot, metadata))`
+)
+
+// expireKeys deletes idempotency keys that have expired: more than were written since, so that it keeps up, and no more than
+// that, so that no commit is held up.
+func (w *write) expireKeys(c *keyColumns) {
 	if len(c.nth) == 0 {
 		return
 	}
-	w.add("write idempotency keys", `INSERT INTO {emit_key} (position, accepted_at, status, project, key, digest)
-		SELECT c.position - $1 + u.nth, u.accepted_at, u.status, u.project, u.key, u.digest FROM {counter} c,
-		unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::bytea[]) AS u(nth, accepted_at, status, project, key, digest)`,
-		n, c.nth, c.accepted, c.status, c.project, c.key, c.digest)
 	if written := w.memory.keysWritten + w.keyCount; written >= expireAfter {
 		w.add("delete expired idempotency keys", `DELETE FROM {emit_key} WHERE accepted_at <= $1
 			AND position IN (SELECT position FROM {emit_key} ORDER BY position LIMIT $2)`,
