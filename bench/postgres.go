@@ -127,28 +127,36 @@ func (b *bench) storeTurn(ctx context.Context, s *server, l *lineup, c combinati
 	if l.store == "sqlite" {
 		return b.coreTurn(ctx, c, "")
 	}
-	schema := s.nextSchema()
-	var first *subject
-	for range l.cores {
-		core, err := startCoreOn(ctx, b.Core, s.URL(), "--schema", schema)
-		if err != nil {
-			if first != nil {
-				first.discard()
-			}
-			return Turn{}, err
-		}
-		if first == nil {
+	cores, err := b.startCores(ctx, s, l.cores)
+	if err != nil {
+		return Turn{}, err
+	}
+	turn, err := b.turn(ctx, cores, c, "")
+	return turn, errors.Join(err, s.exec(ctx, "DROP SCHEMA "+s.schema()+" CASCADE"))
+}
+
+// startCores starts so many cores on a fresh schema of a server. What is emitted goes to them in turn.
+func (b *bench) startCores(ctx context.Context, s *server, number int) (first *subject, err error) {
+	s.schemas++
+	for range number {
+		core, err := startCoreOn(ctx, b.Core, s.URL(), "--schema", s.schema())
+		switch {
+		case err != nil && first != nil:
+			first.discard()
+			return nil, err
+		case err != nil:
+			return nil, err
+		case first == nil:
 			first = core
-		} else {
+		default:
 			first.others = append(first.others, core)
 		}
 	}
 	first.server = s
-	if len(first.others) > 0 {
+	if number > 1 {
 		first.OrcaCoreClient = spreadEmits(first)
 	}
-	turn, err := b.turn(ctx, first, c, "")
-	return turn, errors.Join(err, s.exec(ctx, "DROP SCHEMA "+schema+" CASCADE"))
+	return first, nil
 }
 
 // rotation hands windows to cores in turn.
@@ -204,10 +212,8 @@ func (s *server) stop() {
 	_ = s.Stop() // its files are gone with it
 }
 
-func (s *server) nextSchema() string {
-	s.schemas++
-	return "bench_" + strconv.Itoa(s.schemas)
-}
+// schema is the newest.
+func (s *server) schema() string { return "bench_" + strconv.Itoa(s.schemas) }
 
 func (s *server) exec(ctx context.Context, statement string) error {
 	_, err := s.conn.Exec(ctx, statement)

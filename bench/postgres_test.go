@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,5 +51,31 @@ func TestRunPostgres(t *testing.T) {
 	}
 	if strings.Count(text.String(), "postgres") != 4 {
 		t.Errorf("the report says:\n%s", &text)
+	}
+}
+
+// A backlog for a processor that was away is processed by several cores at once, with nothing lost and nothing twice.
+func TestRunDrain(t *testing.T) {
+	t.Parallel()
+	report, err := RunDrain(t.Context(), short(t), 3, 5000)
+	if errors.Is(err, pgserver.ErrNone) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := report.Drain
+	whole := 0
+	for _, n := range d.Shares {
+		whole += int(n)
+	}
+	if got, want := []int{d.Lost, d.Duplicated, len(d.Shares), whole}, []int{0, 0, 3, 5000}; !cmp.Equal(got, want) {
+		t.Errorf("lost, duplicated, cores and what these have settled are %d, want %d", got, want)
+	}
+	if slices.Contains(d.Shares, 0) {
+		t.Errorf("a core did nothing: %d", d.Shares)
+	}
+	if d.PeakMiB <= 0 || d.Emit.TransactionsPerWindow <= 0 || d.Drained.ServerCPUPerWindow <= 0 {
+		t.Errorf("got %+v; want memory, transactions and the time of the server", d)
 	}
 }

@@ -31,6 +31,7 @@ type Report struct {
 	Stored    *Stored    `json:"stored,omitempty"`
 	Many      *Many      `json:"many,omitempty"`
 	Postgres  *Postgres  `json:"postgres,omitempty"`
+	Drain     *Drain     `json:"drain,omitempty"`
 }
 
 // Machine is what a run was measured on. Nothing is pinned, and every process has GOMAXPROCS as it comes.
@@ -198,6 +199,9 @@ func (r *Report) Print(out io.Writer) error {
 	if r.Many != nil {
 		r.Many.print(out)
 	}
+	if r.Drain != nil {
+		r.Drain.print(out)
+	}
 	if r.Postgres != nil {
 		return r.Postgres.print(out)
 	}
@@ -240,6 +244,9 @@ func (r *Report) Faults() error {
 	}
 	if r.Waiting != nil {
 		lost, duplicated = lost+r.Waiting.Lost, duplicated+r.Waiting.Duplicated
+	}
+	if r.Drain != nil {
+		lost, duplicated = lost+r.Drain.Lost, duplicated+r.Drain.Duplicated
 	}
 	for _, o := range r.Overloads {
 		lost, duplicated = lost+o.Lost, duplicated+o.Duplicated

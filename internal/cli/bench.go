@@ -41,14 +41,15 @@ func (s *shell) bench() *cobra.Command {
 			"counts from outside which windows were lost or came twice. A closed loop emits a window when one has been processed,\n" +
 			"an open one at a fixed rate, 0.7 of the closed loop's. With --ceiling, turns alternate with a core that keeps\n" +
 			"everything in memory (bench/ceiling; \"make bench\" builds it), and ratios are shown.\n\n" +
-			"--shape waiting lets --windows wait for a processor that is away. --overload emits three times what the core can\n" +
-			"take, for --for. --stored measures a store of so many windows beside an empty one, and starts on it.\n" +
+			"--shape waiting lets --windows wait for a processor that is away; with --store postgres it is --cores that have them\n" +
+			"processed when it returns. --overload emits three times what the core can take, for --for. --stored measures a store of so many windows beside an empty one, and starts on it.\n" +
 			"--processors registers so many, of ten algorithms each, and looks at a core while they are idle. --store postgres starts a\n" +
 			"PostgreSQL of its own, and has one core on it, --cores of them, one on SQLite and pgbench take turns, by default in\n" +
 			"closed loops of 64 windows. Exit code 1 when a window was lost or came twice.",
 		Example: "  orca bench --shape chain --concurrency 16 --turns 3\n  orca bench --shape waiting --windows 1000000\n" +
 			"  orca bench --overload --shape chain --for 60s\n  orca bench --stored 10000000 --kept large\n" +
-			"  orca bench --store postgres --cores 3 --shape single,chain --turns 3",
+			"  orca bench --store postgres --cores 3 --shape single,chain --turns 3\n" +
+			"  orca bench --store postgres --cores 3 --shape waiting --windows 1000000",
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return s.runBench(c, f) },
 	}
@@ -118,7 +119,7 @@ func (f *benchFlags) check(c *cobra.Command) error {
 	if f.stored < 0 || f.many < 0 || (f.stored > 0 || f.many > 0) && (len(f.shapes) > 0 || f.overload || f.stored > 0 && f.many > 0) {
 		return wrong(c, "--stored %d and --processors %d are numbers of windows and processors, and runs of their own; want one alone", f.stored, f.many)
 	}
-	alone := len(f.shapes) == 1 && f.shapes[0] == waitingShape || f.overload || f.stored > 0 || f.many > 0
+	alone := f.overload || f.stored > 0 || f.many > 0
 	if f.store != "sqlite" && f.store != "postgres" || f.cores < 1 || f.cores > 1 && f.store == "sqlite" || f.store == "postgres" && alone {
 		return wrong(c, "--store %s --cores %d: want sqlite with one core, or postgres, which is a run of its own", f.store, f.cores)
 	}
@@ -127,6 +128,9 @@ func (f *benchFlags) check(c *cobra.Command) error {
 	}
 	return nil
 }
+
+// waits reports whether windows are to wait for a processor that is away.
+func (f *benchFlags) waits() bool { return len(f.shapes) == 1 && f.shapes[0] == waitingShape }
 
 func (s *shell) runBench(c *cobra.Command, f *benchFlags) error {
 	if err := f.check(c); err != nil {
@@ -139,7 +143,9 @@ func (s *shell) runBench(c *cobra.Command, f *benchFlags) error {
 	f.cfg.Progress = s.errs
 	var report *bench.Report
 	switch {
-	case len(f.shapes) == 1 && f.shapes[0] == waitingShape:
+	case f.waits() && f.store == "postgres":
+		report, err = bench.RunDrain(c.Context(), f.cfg, f.cores, f.windows)
+	case f.waits():
 		report, err = bench.RunWaiting(c.Context(), f.cfg, f.windows)
 	case f.stored > 0:
 		report, err = bench.RunStored(c.Context(), f.cfg, f.stored, func(ctx context.Context, path string, windows int64, progress func(int64)) (bench.Sizes, error) {
