@@ -142,7 +142,8 @@ func (s *Store) write(ctx context.Context, b *batch) (scrub bool) {
 		b.tell()
 	}
 	if s.redo.fits() {
-		err = s.logVisibly(done)
+		waiting, _ := s.queue.waiting()
+		err = s.logVisibly(waiting == 0 && len(b.requests) == 1, done)
 	} else if err = s.commitDurably(ctx, s.writer); err == nil {
 		done(nil)
 	}

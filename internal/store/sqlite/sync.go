@@ -50,15 +50,20 @@ func newSyncer() *syncer {
 func (s *syncer) run() {
 	defer close(s.over)
 	for job := range s.jobs {
-		err := s.sync(job.log)
-		if err != nil {
-			s.hole.Store(true)
-			err = fmt.Errorf("sync %s: %w", filepath.Base(job.log.Name()), err)
-		}
-		s.known()
-		job.done(err)
-		s.free <- struct{}{}
+		s.do(job)
 	}
+}
+
+// do has a job on disk.
+func (s *syncer) do(job syncJob) {
+	err := s.sync(job.log)
+	if err != nil {
+		s.hole.Store(true)
+		err = fmt.Errorf("sync %s: %w", filepath.Base(job.log.Name()), err)
+	}
+	s.known()
+	job.done(err)
+	s.free <- struct{}{}
 }
 
 func (s *syncer) close() {
@@ -123,13 +128,18 @@ func (s *Store) visibly(write func() error) error {
 	return err
 }
 
-// logVisibly writes the record of a batch, of which done is told when it is on disk. See visibly for errors.
-func (s *Store) logVisibly(done func(error)) error {
+// logVisibly writes the record of a batch, of which done is told when it is on disk. With alone that is done at once: when
+// nothing else waits that could fill the next batch, another goroutine would only have to wake up. See visibly for errors.
+func (s *Store) logVisibly(alone bool, done func(error)) error {
 	if err := s.visibly(s.appendRedo); err != nil {
 		return err
 	}
 	s.behind.Store(true)
-	s.syncs.jobs <- syncJob{s.redo.file, done}
+	if job := (syncJob{s.redo.file, done}); alone {
+		s.syncs.do(job)
+	} else {
+		s.syncs.jobs <- job
+	}
 	return nil
 }
 
@@ -138,9 +148,8 @@ func (s *Store) commitDurably(ctx context.Context, w *writer) error {
 	if err := s.visibly(func() error { return s.commit(ctx, w) }); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	s.syncs.jobs <- syncJob{w.log, func(err error) { done <- err }}
-	if err := <-done; err != nil {
+	var err error
+	if s.syncs.do(syncJob{w.log, func(e error) { err = e }}); err != nil {
 		return err
 	}
 	s.behind.Store(false)

@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// direct is the flag of a file that is written past the kernel's cache.
+const direct = unix.O_DIRECT
+
 // syncData has all on disk that was written to a file, which may be closed meanwhile.
 func syncData(f *os.File) (err error) {
 	c, err := f.SyscallConn()

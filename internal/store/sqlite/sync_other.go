@@ -4,6 +4,9 @@ package sqlite
 
 import "os"
 
+// direct is the flag of a file that is written past the kernel's cache: not here.
+const direct = 0
+
 // syncData has all on disk that was written to a file.
 func syncData(f *os.File) error { return f.Sync() }
 

@@ -47,9 +47,14 @@ func TestTransactionsFillWhileTheDiskIsBusy(t *testing.T) {
 		s.syncs.sync = func(*os.File) error { <-syncing; return nil }
 		serve(t, s)
 		var answers []<-chan accepted
+		s.turn <- struct{}{}
 		for i := range 5 {
 			answers = append(answers, accept(s, ticking(i)))
 			synctest.Wait()
+			if i == 1 { // the first one is taken, and this one waits: somebody can fill the next transaction
+				<-s.turn
+				synctest.Wait()
+			}
 		}
 		if n, _ := s.queue.waiting(); n > 0 {
 			t.Errorf("%d windows are not in a transaction", n)
