@@ -1,6 +1,7 @@
 -- Names in braces are tables of the store's schema. Times are nanoseconds since the epoch. Text that comes from clients is
 -- stored as text.go says. There are no foreign keys: the writer checks what it refers to, in memory, and a check here would
--- lock rows that every window refers to.
+-- lock rows that every window refers to. Nor has a table that every window is written to more than one condition: the server
+-- reads the text of all of them anew for every statement.
 
 -- The ledger as such. One row.
 CREATE TABLE {ledger} (
@@ -112,10 +113,9 @@ CREATE TABLE {run} (
     accepted_at bigint NOT NULL,
     finished_at bigint,
     plan integer NOT NULL,
-    revision integer NOT NULL CHECK (revision >= 1),
-    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 3),
-    state smallint NOT NULL CHECK (state BETWEEN 0 AND 4),
-    CHECK ((state = 0) = (finished_at IS NULL))
+    revision integer NOT NULL,               -- from 1
+    kind smallint NOT NULL,
+    state smallint NOT NULL                  -- 0 while finished_at is NULL
 ) WITH (fillfactor = 70);
 -- The first run of a window is found by the window's key.
 CREATE UNIQUE INDEX run_revision ON {run} ("window", revision) WHERE revision > 1;
@@ -188,6 +188,6 @@ CREATE TABLE {emit_key} (
     status smallint NOT NULL,
     project text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
-    digest bytea NOT NULL CHECK (octet_length(digest) = 32),
+    digest bytea NOT NULL,                   -- 32 bytes
     CONSTRAINT emit_key_once UNIQUE (project, key)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000);

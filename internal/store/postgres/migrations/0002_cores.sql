@@ -1,5 +1,6 @@
--- What a core works on, and what none does, lowest positions first.
-CREATE INDEX pending_owner ON {pending} (owner, position);
+-- What no core works on, lowest positions first. What one does is in no index of its own, which each window would pay for: it is
+-- looked for when a core ends.
+CREATE INDEX pending_free ON {pending} (position) WHERE owner IS NULL;
 
 -- Nodes that every core is to settle which has their runs: all open ones of one run, or those of a processor. Whoever asked looks
 -- after the runs that no core has, once each core has answered, and deletes the row.
