@@ -176,6 +176,7 @@ func (c *core) build(ctx context.Context) (err error) {
 		},
 	})
 	c.engine = engine.New(engine.Config{
+		Poll:   cfg.Poll,
 		Ledger: c.store, Shared: c.store.forEngine(), Fleet: c.fleet, Planner: c.registry, Log: c.log, MayAccept: c.readiness.mayAccept,
 		MaxAccept: cfg.MaxAccept, MaxActiveRuns: cfg.MaxActiveRuns, MaxBacklog: int64(cfg.MaxBacklog),
 		MaxAttempts: cfg.MaxAttempts, RetryHandled: cfg.RetryHandled, RetiredWait: cfg.RetiredWait,

@@ -25,7 +25,8 @@ func (c *core) join(ctx context.Context) error {
 	c.member = cluster.New(cluster.Config{
 		Ledger: c.store.shared, Self: orca.Core{Address: c.listeners.addresses().GRPC, Version: Version()}, Lease: c.cfg.Lease,
 		Load: c.load, OnLeftover: c.engine.Leftover, OnFreed: c.engine.Freed, OnRenewed: c.fleet.Lease,
-		Checks: c.fleet.Checked, OnChecks: c.fleet.Heard, OnPeers: c.fleet.Share, Refresh: c.registry.Refresh, Log: c.log,
+		Checks: c.fleet.Checked, OnChecks: c.fleet.Heard, OnPeers: c.fleet.Share,
+		OnNews: c.engine.News, Refresh: c.registry.Refresh, Log: c.log,
 	})
 	return c.member.Join(ctx)
 }

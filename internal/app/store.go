@@ -52,7 +52,7 @@ type store struct {
 
 func openStore(ctx context.Context, cfg config.Config, log *slog.Logger) (*store, error) {
 	if config.IsPostgres(cfg.Store) {
-		s, err := postgres.Open(ctx, cfg.Store, postgres.Config{Schema: cfg.Schema, IdempotencyTTL: cfg.IdempotencyTTL, Logger: log})
+		s, err := postgres.Open(ctx, cfg.Store, postgres.Config{Schema: cfg.Schema, Direct: cfg.StoreDirect, IdempotencyTTL: cfg.IdempotencyTTL, Logger: log})
 		if err != nil {
 			return nil, err
 		}

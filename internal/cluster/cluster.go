@@ -31,6 +31,9 @@ type Ledger interface {
 	Fenced() <-chan struct{}
 	// Freed gets a token when this core has freed runs, which it need not wait for a renewal to hear of.
 	Freed() <-chan struct{}
+	// Told gets a token when there are News of other cores, which come between two renewals where the ledger can do that.
+	Told() <-chan struct{}
+	News() orca.News
 	// TakeOver makes the runs of cores nobody's whose leases have run out.
 	TakeOver(ctx context.Context) (runs int64, cores []int32, err error)
 }
@@ -52,6 +55,8 @@ type Config struct {
 	// some of them again. It must not block.
 	Checks   func(within time.Duration) []orca.HealthCheck
 	OnChecks func([]orca.HealthCheck)
+	// OnNews is told what is heard of the other cores as it happens. It must not block.
+	OnNews func(orca.News)
 	// OnPeers is told which cores are alive, and which of them this one is, when that changes. It must not block.
 	OnPeers func(self int32, alive []int32)
 	// OnRenewed is told until when nobody takes over, by this process' clock. It must not block.
@@ -67,6 +72,8 @@ type Member struct {
 	cfg Config
 	// around is what the last renewal told, until somebody has looked at it.
 	around chan orca.Surroundings
+	// due holds a token when others say that a renewal has something new to tell.
+	due chan struct{}
 	// alive are the cores that OnPeers was told of. It belongs to Run.
 	alive []int32
 
@@ -80,7 +87,7 @@ func New(cfg Config) *Member {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Member{cfg: cfg, around: make(chan orca.Surroundings, 1)}
+	return &Member{cfg: cfg, around: make(chan orca.Surroundings, 1), due: make(chan struct{}, 1)}
 }
 
 // tellFor is for how long what the core found is told: three renewals of the others hear of it.
@@ -115,6 +122,7 @@ func (m *Member) Run(ctx context.Context) error {
 	defer looking.Wait()
 	defer cancel()
 	looking.Go(func() { m.look(ctx) })
+	looking.Go(func() { m.listen(ctx) })
 	tick := time.NewTicker(m.interval())
 	defer tick.Stop()
 	for due, failed := true, false; ; {
@@ -136,6 +144,8 @@ func (m *Member) Run(ctx context.Context) error {
 			return orca.Errorf(orca.Fenced, "another core has taken over")
 		case <-m.cfg.Ledger.Freed():
 			m.cfg.OnFreed()
+		case <-m.due:
+			due = true
 		case <-tick.C:
 			due = true
 		}
@@ -162,6 +172,25 @@ func (m *Member) renew(ctx context.Context) error {
 	}
 	m.around <- around
 	return nil
+}
+
+// listen passes on what is heard of others, until ctx ends. A renewal that takes its time does not hold it up.
+func (m *Member) listen(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.cfg.Ledger.Told():
+		}
+		n := m.cfg.Ledger.News()
+		if n.Around {
+			select {
+			case m.due <- struct{}{}:
+			default:
+			}
+		}
+		m.cfg.OnNews(n)
+	}
 }
 
 // look does what takes longer than a renewal may wait for, until ctx ends.

@@ -25,11 +25,16 @@ type ledger struct {
 	// away: it does not answer. taken: another core has taken over.
 	away, taken atomic.Bool
 	fenced      chan struct{}
+	tells       chan struct{}
+	news        orca.News
+	passed      []orca.News
 }
 
 func (l *ledger) Join(context.Context, orca.Core, time.Duration) error { return nil }
 func (l *ledger) Leave(context.Context) error                          { return nil }
 func (l *ledger) Freed() <-chan struct{}                               { return nil }
+func (l *ledger) Told() <-chan struct{}                                { return l.tells }
+func (l *ledger) News() orca.News                                      { return l.news }
 func (l *ledger) Fenced() <-chan struct{}                              { return l.fenced }
 func (l *ledger) TakeOver(context.Context) (int64, []int32, error)     { return 0, nil, nil }
 
@@ -50,7 +55,7 @@ func (l *ledger) Renew(_ context.Context, _ orca.CoreLoad, checks []orca.HealthC
 
 // runMember runs a member with a lease of 10 s, and returns what it runs on, the peers that it was told, and how it ends.
 func runMember(t *testing.T) (l *ledger, peers chan []int32, ended chan error) {
-	l, peers, ended = &ledger{fenced: make(chan struct{})}, make(chan []int32, 10), make(chan error, 1)
+	l, peers, ended = &ledger{fenced: make(chan struct{}), tells: make(chan struct{})}, make(chan []int32, 10), make(chan error, 1)
 	l.alive.Store(1)
 	m := New(Config{Ledger: l, Lease: 10 * time.Second, Load: func() orca.CoreLoad { return orca.CoreLoad{} },
 		OnLeftover: func(orca.Leftover) {}, OnFreed: func() {}, OnRenewed: func(until time.Time) { l.until.Store(&until) },
@@ -58,6 +63,7 @@ func runMember(t *testing.T) (l *ledger, peers chan []int32, ended chan error) {
 			return []orca.HealthCheck{{Address: "mine", Age: within}}
 		},
 		OnChecks: func(checks []orca.HealthCheck) { l.heard.Store(&checks) },
+		OnNews:   func(n orca.News) { l.passed = append(l.passed, n) },
 		OnPeers:  func(self int32, alive []int32) { peers <- append([]int32{self}, alive...) },
 		Refresh:  func(context.Context) error { return nil }})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -157,6 +163,26 @@ func TestMembersTellEachOtherWhatTheyFound(t *testing.T) {
 		}
 		if diff := cmp.Diff([]orca.HealthCheck{{Address: "found by 2"}, {Address: "found by 3"}}, *l.heard.Load()); diff != "" {
 			t.Errorf("heard (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// News are passed on at once, and have the lease renewed at once when a renewal has something to tell.
+func TestNewsArePassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		l, _, _ := runMember(t)
+		time.Sleep(300 * time.Millisecond)
+		settled, around := orca.News{Listening: true, Settled: []orca.Position{7}}, orca.News{Listening: true, Around: true}
+		for _, l.news = range []orca.News{settled, around} {
+			l.tells <- struct{}{}
+			synctest.Wait()
+		}
+		if diff := cmp.Diff([]orca.News{settled, around}, l.passed); diff != "" {
+			t.Errorf("passed on (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]time.Time{begun, begun.Add(300 * time.Millisecond)}, l.renewed); diff != "" {
+			t.Errorf("renewed (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -26,6 +26,9 @@ type Config struct {
 	// Store is where the ledger and the registry live: sqlite:PATH, or the URL of a PostgreSQL database, postgres://…, which
 	// may hold a password; [ShownStore] is without it. Empty means the file that [DefaultStore] names. Default empty.
 	Store string
+	// StoreDirect is the URL of the database of Store past a pooler, for listening to other cores and changing the schema. It may
+	// hold a password. Default empty, which is none: nothing is listened to.
+	StoreDirect string
 	// Schema is where a PostgreSQL database has the tables; it is made when it is not there. Default orca.
 	Schema string
 	// Lease is how long a core that shares a PostgreSQL database may be silent before others take over its runs. Default 10s.
@@ -81,6 +84,10 @@ type Config struct {
 
 	// Now is the system's clock, which may step at any moment; tests have it do so. No flag sets it. Default time.Now.
 	Now func() time.Time `json:"-"`
+
+	// Poll is how often a core looks at most for what others did that it waits for; tests have it look seldom. No flag sets it.
+	// Default zero, which is some times a second, and less often while it listens.
+	Poll time.Duration `json:"-"`
 
 	// LogLevel is the least level that is logged. Default info, the zero value.
 	LogLevel slog.Level
@@ -148,6 +155,10 @@ func (c Config) Validate() error {
 		if err := s.check(c); err != nil {
 			return fmt.Errorf("--%s %s: %w", s.Name, Quoted(s.Value(c)), err)
 		}
+	}
+	if c.StoreDirect != "" && !IsPostgres(c.Store) {
+		return fmt.Errorf("--store-direct %s is for a PostgreSQL store, and --store is %s: give the database with --store, or leave --store-direct out",
+			ShownStore(c.StoreDirect), Quoted(ShownStore(c.Store)))
 	}
 	if err := c.validateAccess(); err != nil {
 		return err

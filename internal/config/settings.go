@@ -51,6 +51,8 @@ func Settings() []Setting {
 		address("grpc", "listen for gRPC here", false, func(c *Config) *string { return &c.GRPC }),
 		address("http", "listen for health, readiness and metrics here", true, func(c *Config) *string { return &c.HTTP }),
 		store("store", "keep the ledger and the registry here", func(c *Config) *string { return &c.Store }),
+		storeDirect("store-direct", "listen to other cores, and change the schema, over this connection to the same database, past a pooler",
+			func(c *Config) *string { return &c.StoreDirect }),
 		schema("schema", "keep them in this schema of a PostgreSQL database", func(c *Config) *string { return &c.Schema }),
 		duration("lease", "a core that says nothing to a PostgreSQL database for this long loses its runs to the other cores",
 			100*time.Millisecond, func(c *Config) *time.Duration { return &c.Lease }),
@@ -185,6 +187,21 @@ func store(name, effect string, at func(*Config) *string) Setting {
 			return nil
 		}
 		return checked(c, text)
+	}
+	return s
+}
+
+// storeDirect leaves what is wrong with it to the check, since it has a password.
+func storeDirect(name, effect string, at func(*Config) *string) Setting {
+	s := setting(Setting{Name: name, Kind: "URL", Effect: effect, Allowed: directForm, Absent: "nothing is listened to"}, field[string]{
+		at:    at,
+		parse: func(s string) (string, bool) { return s, true },
+		text:  ShownStore,
+		valid: func(s string) bool { return s == "" || IsPostgres(s) && checkStore(s) == nil },
+	})
+	s.set = func(c *Config, text string) error {
+		*at(c) = text
+		return nil
 	}
 	return s
 }

@@ -51,6 +51,8 @@ func SQLitePath(store string) (string, error) {
 	return path, nil
 }
 
+const directForm = "postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+
 const storeForm = "sqlite:PATH, such as sqlite:/var/lib/orca/orca.db, or postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 
 func checkStore(store string) error {

@@ -44,8 +44,11 @@ func startCores(tb testing.TB, n int, random *rand.Rand, options ...string) *cor
 	tb.Helper()
 	url, schema := pgtest.Schema(tb)
 	cs := &cores{url: url, schema: schema, random: random, away: map[*core]bool{}}
-	for range n {
+	for i := range n {
 		options := append([]string{"--store", url, "--schema", schema, "--lease", shortLease.String(), "--heartbeat", "1s"}, options...)
+		if i%2 == 1 { // those that listen and those that look get along
+			options = append(options, "--store-direct", url)
+		}
 		cs.all = append(cs.all, startCore(tb, options...))
 	}
 	return cs

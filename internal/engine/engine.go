@@ -75,6 +75,9 @@ type Config struct {
 	Planner Planner
 	// Shared is set when other cores work on the ledger too; default nil, this one is alone.
 	Shared Shared
+	// Poll is how often the engine looks at most for what other cores did that somebody waits for; default some times a
+	// second, and every two seconds while they are heard (News).
+	Poll time.Duration
 	// MayAccept says why no window can be accepted now, such as a full disk; default nil, never.
 	MayAccept func() error
 	// Log receives what went wrong with runs; default none.
@@ -149,6 +152,8 @@ type Engine struct {
 
 	// full: what is accepted now is left to whichever core has room.
 	full atomic.Bool
+	// heard: what other cores do is told as it happens.
+	heard atomic.Bool
 	// loads are the goroutines that read for the loop; Run waits for them.
 	loads sync.WaitGroup
 

@@ -24,6 +24,9 @@ import (
 //	outcomes of others       the ledger is asked for those that nodes wait for, see foreign
 //	runs that are watched    those who watch are told to look every watchInterval
 //
+// Where the ledger lets cores hear of each other as it happens (News) that is when it asks, and otherwise seldom: a core that dies
+// may have told nobody of the last that it did.
+//
 // When the end of something that was asked of the ledger was not seen, runs may be this core's that it does not have. It then
 // asks which are its own, and gives back those that it lacks. Claims, give-backs and that question exclude each other, so that
 // each of them finds settled what the ones before it have done. The past of algorithms is read from the ledger, since memory
@@ -322,90 +325,6 @@ func (e *Engine) parkedAway(r *run) {
 		w.unsettled--
 		if w.again == 0 || r.position < w.again {
 			w.again = r.position
-		}
-	}
-}
-
-const (
-	// The ledger is asked for outcomes of others after firstAsk, and from then on more and more seldom while none is there.
-	firstAsk, lastAsk = 25 * time.Millisecond, 250 * time.Millisecond
-	// watchInterval is how often those who watch a run look at it.
-	watchInterval = 250 * time.Millisecond
-)
-
-// foreign are waits for outcomes of runs that are not in memory: another core has them, or they are rows. Only the loop
-// touches it.
-type foreign struct {
-	// asking: a question is on its way, or its time is set.
-	asking bool
-	delay  time.Duration
-}
-
-// askShared asks the ledger for what the loop has to know of others.
-func (e *Engine) askShared(ctx context.Context) {
-	if e.cfg.Shared != nil {
-		e.askForeign(ctx)
-		e.answerWithdrawals(ctx)
-		e.count(ctx)
-	}
-}
-
-// askForeign sets the time of the next question, if there is anything to ask.
-func (e *Engine) askForeign(ctx context.Context) {
-	f := &e.foreign
-	if f.asking || len(e.looking.waits) == 0 {
-		return
-	}
-	f.asking = true
-	time.AfterFunc(max(f.delay, firstAsk), func() {
-		e.inbox.post(func() {
-			keys := e.foreignWaits()
-			if len(keys) == 0 {
-				f.asking, f.delay = false, 0
-				return
-			}
-			e.loads.Go(func() {
-				settled, err := e.cfg.Shared.Settled(ctx, keys)
-				e.inbox.post(func() { e.foreignSettled(settled, err) })
-			})
-		})
-	})
-}
-
-// foreignWaits returns the outcomes that nodes wait for and that no run in memory will have.
-func (e *Engine) foreignWaits() (keys []outcomeKey) {
-	for k := range e.looking.waits {
-		if e.active[k.Position] == nil {
-			keys = append(keys, k)
-		}
-	}
-	slices.SortFunc(keys, func(a, b outcomeKey) int { return int(a.Position - b.Position) })
-	return keys
-}
-
-func (e *Engine) foreignSettled(settled []outcomeKey, err error) {
-	f := &e.foreign
-	f.asking, f.delay = false, min(2*max(f.delay, firstAsk), lastAsk)
-	if err != nil {
-		e.cfg.Log.Warn("the ledger could not be asked for outcomes of other cores; trying again", "error", err)
-		return
-	}
-	for _, k := range settled {
-		f.delay = 0
-		e.wake(k)
-	}
-}
-
-// tellWatchers has those who watch a run look at it from time to time.
-func (e *Engine) tellWatchers(ctx context.Context) {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			e.watchers.lookAgain()
 		}
 	}
 }

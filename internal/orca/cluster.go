@@ -13,12 +13,25 @@ type Core struct {
 	CoreLoad
 	// Checks are the health checks that it made a moment ago; empty for the core that asks.
 	Checks []HealthCheck
+	// Listens: it hears of what others tell as it happens.
+	Listens bool
 }
 
 // CoreLoad is what a core has in hand.
 type CoreLoad struct {
 	// ActiveRuns are in memory, Calls under way.
 	ActiveRuns, Calls int64
+}
+
+// News is what a core hears of others as it happens, beside what it learns with its renewals.
+type News struct {
+	// Listening: others are heard. While they are not, and when nobody said so yet, what they do has to be looked for.
+	Listening bool
+	// Settled are runs that have new outcomes, each once; All says that any run may have.
+	Settled []Position
+	All     bool
+	// Around: a renewal has something new to tell.
+	Around bool
 }
 
 // HealthCheck is what a core found when it asked an instance of a processor how it is.

@@ -25,6 +25,11 @@
 //
 // A pool of connections. What has to be of one moment is one statement, or a read-only transaction.
 //
+// # Other cores
+//
+// A row of table core for each of them: the lease, and what it tells with each renewal (report.go). Where Config.Direct gives a
+// session of its own, a core listens there (listen.go) to what the others tell after their commits (tell.go).
+//
 // # Sessions
 //
 // Nothing is left behind in a session: no prepared statement has a name, no setting is made and no lock outlives a
@@ -34,6 +39,8 @@
 // # Owners
 //
 //	queue      its lock; bounded by its producers, and in bytes
+//	teller     its lock: what is to be told, one message at most
+//	listener   its lock: what was heard, bounded; its session belongs to a goroutine that Serve waits for
 //	link       Serve's goroutine; its dialing goroutine is waited for by Serve
 //	memory     Serve's goroutine: keys of plans and lots, the lowest times of plans
 //	keys       an immutable snapshot behind an atomic pointer: the registry's integer keys

@@ -31,7 +31,7 @@ const importSuffix = "_copy"
 func OpenImport(ctx context.Context, url, schema, tag, state string) (*Import, error) {
 	i := &Import{final: &names{schema: schema}, staged: &names{schema: schema + importSuffix}}
 	var err error
-	if i.target, err = parseTarget(url); err != nil {
+	if i.target, err = parseTarget("store", url); err != nil {
 		return nil, err
 	}
 	if i.conn, err = i.target.connect(ctx); err == nil {

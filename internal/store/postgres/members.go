@@ -28,7 +28,7 @@ const (
 
 	// memberTimeout bounds what is asked for the lease, on one of memberConns connections.
 	memberTimeout = 5 * time.Second
-	memberConns   = 2
+	memberConns   = 3
 )
 
 func errFenced() error {
@@ -74,7 +74,7 @@ const renew = `WITH RECURSIVE renewed AS (
 // it. After a take-over it is refused with orca.Fenced.
 func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, checks []orca.HealthCheck, lasts time.Duration) (around orca.Surroundings, err error) {
 	m := s.member.Load()
-	told, err := encodeReport(checks)
+	told, err := encodeReport(checks, s.listener.listening())
 	if err != nil {
 		return around, err
 	}
@@ -103,7 +103,9 @@ func (s *Store) Renew(ctx context.Context, load orca.CoreLoad, checks []orca.Hea
 		if around.Withdrawals, err = withdrawalsOf(withdrawals); err != nil {
 			return err
 		}
-		around.Cores, err = coresOf(cores)
+		if around.Cores, err = coresOf(cores); err == nil {
+			s.hears(around.Cores)
+		}
 		return err
 	})
 	return around, err
@@ -117,14 +119,14 @@ func coresOf(text []byte) (cores []orca.Core, err error) {
 	}
 	seconds := func(v any) time.Duration { return time.Duration(v.(float64) * float64(time.Second)) }
 	for _, r := range rows {
-		checks, err := decodeReport(r[8].(string), seconds(r[7]))
+		told, err := decodeReport(r[8].(string), seconds(r[7]))
 		if err != nil {
 			return nil, err
 		}
 		cores = append(cores, orca.Core{
 			ID: int32(r[0].(float64)), Address: restored(r[1].(string)), Version: restored(r[2].(string)),
 			StartedAt: time.Unix(0, int64(seconds(r[3]))), Left: seconds(r[6]),
-			CoreLoad: orca.CoreLoad{ActiveRuns: int64(r[4].(float64)), Calls: int64(r[5].(float64))}, Checks: checks,
+			CoreLoad: orca.CoreLoad{ActiveRuns: int64(r[4].(float64)), Calls: int64(r[5].(float64))}, Checks: told.checks, Listens: told.listens,
 		})
 	}
 	return cores, nil

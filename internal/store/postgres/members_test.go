@@ -28,7 +28,12 @@ type sharer struct {
 // share opens a store as one core of several.
 func share(tb testing.TB, url, schema string, lease time.Duration) *sharer {
 	tb.Helper()
-	s, err := Open(context.WithoutCancel(tb.Context()), url, Config{Schema: schema})
+	return shareWith(tb, url, Config{Schema: schema}, lease)
+}
+
+func shareWith(tb testing.TB, url string, cfg Config, lease time.Duration) *sharer {
+	tb.Helper()
+	s, err := Open(context.WithoutCancel(tb.Context()), url, cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}

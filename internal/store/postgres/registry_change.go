@@ -40,6 +40,7 @@ func (s *Store) changed(ctx context.Context, err error) error {
 	var kind orca.Kind
 	switch {
 	case err == nil:
+		s.teller.tell(message{Around: true})
 		if err := s.loadKeys(ctx); err != nil { // whoever misses one looks again
 			s.cfg.Logger.Error("the keys of the registry could not be read", "store", s.target.String(), "error", err)
 		}

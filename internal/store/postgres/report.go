@@ -12,7 +12,8 @@ import (
 // report is what a core tells the others with each renewal of its lease. It is small: it is written once a second, and read by
 // all. Cores of other versions may leave fields out, or have more.
 type report struct {
-	Checks []reportedCheck `json:"c,omitempty"`
+	Checks  []reportedCheck `json:"c,omitempty"`
+	Listens bool            `json:"l,omitempty"`
 }
 
 // reportedCheck is a health check of a core. Age is in milliseconds before the renewal, rounded down. CPU has the bits of the
@@ -32,11 +33,11 @@ type reportedMetrics struct {
 }
 
 // encodeReport returns a report as it is stored; empty when there is nothing to tell.
-func encodeReport(checks []orca.HealthCheck) (string, error) {
-	if len(checks) == 0 {
+func encodeReport(checks []orca.HealthCheck, listens bool) (string, error) {
+	if len(checks) == 0 && !listens {
 		return "", nil
 	}
-	r := report{Checks: make([]reportedCheck, len(checks))}
+	r := report{Checks: make([]reportedCheck, len(checks)), Listens: listens}
 	for i, c := range checks {
 		r.Checks[i] = reportedCheck{Address: c.Address, Serving: c.Serving, Age: c.Age.Milliseconds()}
 		if m := c.Metrics; m != nil {
@@ -50,21 +51,28 @@ func encodeReport(checks []orca.HealthCheck) (string, error) {
 	return string(text), nil
 }
 
+// heardReport is a report as others hear it.
+type heardReport struct {
+	checks  []orca.HealthCheck
+	listens bool
+}
+
 // decodeReport reads what a core told so long ago.
-func decodeReport(text string, ago time.Duration) (checks []orca.HealthCheck, err error) {
+func decodeReport(text string, ago time.Duration) (heard heardReport, err error) {
 	if text == "" {
-		return nil, nil
+		return heard, nil
 	}
 	var r report
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return nil, fmt.Errorf("read a core's report: %w", err)
+		return heard, fmt.Errorf("read a core's report: %w", err)
 	}
+	heard.listens = r.Listens
 	for _, c := range r.Checks {
 		check := orca.HealthCheck{Address: c.Address, Serving: c.Serving, Age: ago + time.Duration(c.Age)*time.Millisecond}
 		if m := c.Metrics; m != nil {
 			check.Metrics = &orca.ProcessorMetrics{ActiveTasks: m.Tasks, MemoryBytes: m.Memory, CPUPercent: math.Float32frombits(m.CPU), UptimeSeconds: m.Uptime}
 		}
-		checks = append(checks, check)
+		heard.checks = append(heard.checks, check)
 	}
-	return checks, nil
+	return heard, nil
 }

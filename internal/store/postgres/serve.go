@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,6 +60,12 @@ func (s *Store) Owned(done func([]orca.Position, error)) {
 // called once. Producers should have stopped before ctx is done, or they keep it going.
 func (s *Store) Serve(ctx context.Context) error {
 	write := context.WithoutCancel(ctx)
+	beside, stop := context.WithCancel(write)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer stop()
+	others.Go(func() { s.tellOthers(beside) })
+	others.Go(func() { s.listen(beside) })
 	again := time.NewTicker(retryInterval)
 	defer again.Stop()
 	for {

@@ -31,6 +31,9 @@ type Config struct {
 	QueueBytes int
 	// IdempotencyTTL is how long an idempotency key is remembered, by the AcceptedAt of the emissions; 24 h when zero.
 	IdempotencyTTL time.Duration
+	// Direct is the URL of the same database past any pooler, for listening to other cores and for changes of the schema. Without it
+	// the schema is changed over the other URL, and nothing is heard. Default none.
+	Direct string
 	// Readers is the number of connections for reads and for changes of the registry; 8 when zero.
 	Readers int
 	// ReadTimeout cuts off a read; 10 s when zero.
@@ -65,6 +68,7 @@ func (c Config) withDefaults() Config {
 type Store struct {
 	cfg    Config
 	target *target
+	direct *target // nil when there is none
 	names  *names
 	tag    string
 	secret []byte
@@ -81,6 +85,11 @@ type Store struct {
 	member  atomic.Pointer[member]
 	fencing sync.Once
 	fenced  chan struct{} // closed when another core has taken over
+
+	teller   teller
+	listener listener
+	// listeners are the other cores that listen. It belongs to whoever renews the lease.
+	listeners map[int32]bool
 
 	// unsure: it is not known what became of something that this core sent, so that its epoch is raised before it writes anew.
 	unsure atomic.Bool
@@ -100,15 +109,49 @@ type Store struct {
 func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg.withDefaults(), fenced: make(chan struct{}), freed: make(signal, 1)}
 	s.names, s.queue, s.memory = &names{schema: s.cfg.Schema}, newQueue(s.cfg), newMemory()
+	s.teller.wake, s.listener.told = make(signal, 1), make(signal, 1)
 	var err error
-	if s.target, err = parseTarget(url); err != nil {
+	if s.target, err = parseTarget("store", url); err != nil {
 		return nil, err
+	}
+	if cfg.Direct != "" {
+		if s.direct, err = parseTarget("store-direct", cfg.Direct); err != nil {
+			return nil, err
+		}
+		if err := s.migrateDirect(ctx); err != nil {
+			return nil, s.direct.explain(s.cfg.Schema, err)
+		}
 	}
 	if err := s.open(ctx); err != nil {
 		s.disconnect() //nolint:contextcheck // it has a time limit of its own
 		return nil, s.target.explain(s.cfg.Schema, err)
 	}
 	return s, nil
+}
+
+// migrateDirect brings the schema up to date over the direct connection, if that leads to the same database as the other one.
+func (s *Store) migrateDirect(ctx context.Context) error {
+	direct, err := s.direct.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = direct.Close(ctx) }() // it has done what it was for
+	if err := s.direct.check(ctx, direct, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	same, err := databaseOf(ctx, direct)
+	if err != nil {
+		return err
+	}
+	conn, err := s.target.connect(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // which is said when it is opened
+	}
+	defer func() { _ = conn.Close(ctx) }() // likewise
+	if of, err := databaseOf(ctx, conn); err == nil && of != same {
+		return orca.Errorf(orca.Precondition, "it is another database than that of --store, %s: give the same one, past the pooler", s.target)
+	}
+	return migrate(ctx, direct, s.names, s.cfg.migrations)
 }
 
 func (s *Store) open(ctx context.Context) error {

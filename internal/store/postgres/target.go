@@ -23,7 +23,9 @@ import (
 
 // target is the database, and how connections to it are made.
 type target struct {
-	config *pgxpool.Config
+	// setting is what names it.
+	setting string
+	config  *pgxpool.Config
 	// asTold: the URL says how statements are sent. pooled: sessions turned out to be shared with others.
 	asTold bool
 	pooled atomic.Bool
@@ -38,17 +40,17 @@ const (
 	oldest = 140000
 )
 
-// parseTarget reads a URL. Besides what PostgreSQL's own programs know, pgx takes default_query_exec_mode in it.
-func parseTarget(text string) (*target, error) {
+// parseTarget reads the URL of a setting. Besides what PostgreSQL's own programs know, pgx takes default_query_exec_mode in it.
+func parseTarget(setting, text string) (*target, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		// Its text would show the password.
-		return nil, orca.Errorf(orca.Invalid, "the store's URL cannot be read: want postgres://user:password@host:port/database; "+
-			"write other than letters and digits in a password as %%XX")
+		return nil, orca.Errorf(orca.Invalid, "the URL of --%s cannot be read: want postgres://user:password@host:port/database; "+
+			"write other than letters and digits in a password as %%XX", setting)
 	}
 	config, err := pgxpool.ParseConfig(text)
 	if err != nil {
-		return nil, orca.Errorf(orca.Invalid, "store %s: %s: want postgres://user:password@host:port/database", shown(u), withoutURL(err))
+		return nil, orca.Errorf(orca.Invalid, "%s %s: %s: want postgres://user:password@host:port/database", setting, shown(u), withoutURL(err))
 	}
 	c := config.ConnConfig
 	given := u.Query()
@@ -64,7 +66,7 @@ func parseTarget(text string) (*target, error) {
 	if len(c.Fallbacks) > 0 && !given.Has("target_session_attrs") {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // one of several hosts takes writes
 	}
-	return &target{config: config, asTold: given.Has("default_query_exec_mode")}, nil
+	return &target{setting: setting, config: config, asTold: given.Has("default_query_exec_mode")}, nil
 }
 
 // shown is a URL without its password and parameters.
@@ -142,12 +144,24 @@ func (t *target) check(ctx context.Context, conn *pgx.Conn, log *slog.Logger) er
 	return nil
 }
 
+// database is which one of which server.
+type database struct {
+	server string
+	id     uint32
+}
+
+func databaseOf(ctx context.Context, conn *pgx.Conn) (d database, err error) {
+	err = conn.QueryRow(ctx, `SELECT (SELECT system_identifier::text FROM pg_control_system()),
+		(SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&d.server, &d.id)
+	return d, err
+}
+
 // explain adds which database it was, and what to do where PostgreSQL's own text does not say.
 func (t *target) explain(schema string, err error) error {
 	c := t.config.ConnConfig
 	var kind orca.Kind
 	if errors.As(err, &kind) {
-		return fmt.Errorf("store %s: %w", t, err)
+		return fmt.Errorf("%s %s: %w", t.setting, t, err)
 	}
 	advice := ""
 	switch code(err) {
@@ -166,7 +180,7 @@ func (t *target) explain(schema string, err error) error {
 			advice = "; check host and port of the URL, and that the server runs"
 		}
 	}
-	return orca.Errorf(orca.Precondition, "store %s: %s%s", t, oneLine(err), advice)
+	return orca.Errorf(orca.Precondition, "%s %s: %s%s", t.setting, t, oneLine(err), advice)
 }
 
 // oneLine is the text of an error without line breaks, which those of attempts to connect have.

@@ -15,6 +15,9 @@ func (s *Store) Announce(ctx context.Context, w orca.Withdrawal) (id int32, err 
 			VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`),
 			s.self(), int64(w.First), int64(w.Last), stored(w.Processor), int16(w.Kind), stored(w.Reason)).Scan(&id)
 	})
+	if err == nil {
+		s.teller.tell(message{Around: true})
+	}
 	return id, err
 }
 

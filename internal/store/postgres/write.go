@@ -238,6 +238,7 @@ func (w *write) keep() {
 	if w.frees {
 		w.freed.tell()
 	}
+	w.tellSettled()
 	for i, r := range w.starts {
 		p := orca.Position(w.base) + orca.Position(i) + 1
 		if e := r.emission; e != nil {
