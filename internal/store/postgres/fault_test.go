@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orca-telemetry/orca/internal/orca"
@@ -26,6 +27,9 @@ type gate struct {
 	shut  bool
 	mute  bool // answers of the server are not passed on
 	conns []net.Conn
+
+	// hold: what clients send is passed on up to so many bytes of it, and the rest never; 0 passes all on.
+	hold int
 }
 
 func newGate(t *testing.T, server string) *gate {
@@ -68,6 +72,24 @@ func (g *gate) set(shut, mute bool) {
 	}
 }
 
+// held passes on what the gate does not hold.
+type held struct {
+	*gate
+	server net.Conn
+}
+
+func (h held) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	pass := len(b)
+	if h.hold > 0 {
+		pass = min(pass, h.hold-1)
+		h.hold -= pass
+	}
+	h.mu.Unlock()
+	_, err := h.server.Write(b[:pass])
+	return len(b), err // the client does not notice
+}
+
 func (g *gate) pass(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("unix", g.server)
@@ -82,7 +104,7 @@ func (g *gate) pass(client net.Conn) {
 	if shut {
 		return
 	}
-	go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
+	go func() { _, _ = io.Copy(held{g, server}, client); _ = server.Close() }()
 	b := make([]byte, 32<<10)
 	for {
 		n, err := server.Read(b)
@@ -255,5 +277,56 @@ func TestConflictsAreRepeated(t *testing.T) {
 	all.Wait()
 	if b, err := one.Backlog(t.Context()); err != nil || b.Open != 80 || b.Newest != 80 {
 		t.Errorf("the backlog is %+v (%v), want 80 windows and no gap", b, err)
+	}
+}
+
+// TestACoreThatStopsSendingIsTakenOver: a core that stands still in the middle of a batch has its own row locked, and perhaps what
+// all others need. Once its lease has run out, and it would have given up itself, others end its transaction.
+func TestACoreThatStopsSendingIsTakenOver(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Own(t)
+	g := newGate(t, server.Socket())
+	slow := shareWith(t, g.url(), Config{Schema: "orca", WriteTimeout: time.Hour}, time.Microsecond)
+	other := shareWith(t, server.URL(), Config{Schema: "orca", WriteTimeout: time.Second}, time.Hour)
+	slow.announce()
+	if _, err := slow.accept(false); err != nil { // whatever comes before a batch
+		t.Fatal(err)
+	}
+	g.mu.Lock()
+	g.hold = 256 << 10
+	g.mu.Unlock()
+	answered := make(chan error, 1)
+	slow.Accept(orca.Emission{
+		Window: orca.Window{Type: sharedType.ID, From: 1, To: 2, Metadata: make([]byte, 1<<20)},
+		Plan:   &orca.PlanContent{Hash: orca.PlanHash{1}, Content: []byte("plan")},
+	}, func(_ orca.Accepted, err error) { answered <- err })
+	patience := time.After(time.Minute)
+	var taken []int32
+	for stands := 0; stands == 0; { // it has sent what locks its row
+		err := other.pool.QueryRow(t.Context(), `SELECT count(*) FROM (`+stuck+`) AS stuck`, 0, "orca").Scan(&stands)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for len(taken) == 0 {
+		select {
+		case <-patience:
+			t.Fatal("nobody takes over")
+		default:
+		}
+		_, cores, err := other.TakeOver(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = cores
+	}
+	if diff := cmp.Diff([]int32{slow.self()}, taken); diff != "" {
+		t.Errorf("taken over (-want +got):\n%s", diff)
+	}
+	if err := <-answered; !errors.Is(err, orca.OutcomeUnknown) {
+		t.Errorf("who stood still was answered %v, want %v", err, orca.OutcomeUnknown)
+	}
+	if p, err := other.accept(false); err != nil || p != 2 {
+		t.Errorf("the next window is at %d (%v), want 2: nothing of what was half sent is there", p, err)
 	}
 }

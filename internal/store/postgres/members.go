@@ -192,6 +192,9 @@ func (s *Store) TakeOver(ctx context.Context) (runs int64, cores []int32, err er
 		if cores, err = s.expired(ctx); err != nil {
 			return err
 		}
+		if err := s.endStuck(ctx); err != nil {
+			return err
+		}
 		for _, id := range cores {
 			n, err := s.release(ctx, id)
 			if runs += n; err != nil {
