@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,4 +74,34 @@ func TestAResultOfAnotherCoreIsHeardOf(t *testing.T) {
 		t.Error(err)
 	}
 	other.Wait(second)
+}
+
+// What is registered at one core counts at another one at once: before that answers that a window's type is not there, or triggers
+// nothing, it looks at the newest registry.
+func TestARegistrationAtAnotherCoreIsKnownBeforeARefusal(t *testing.T) {
+	t.Parallel()
+	shared := orcatest.OnPostgres(t)
+	cores := []*orcatest.Core{orcatest.Start(t, shared), orcatest.Start(t, shared)}
+	p := orcatest.NewProcessor(t, "p", plain("W", "A"))
+	nothing := p.Registration()
+	nothing.SupportedAlgorithms = nil
+	ctx, cancel := context.WithTimeout(t.Context(), orcatest.Patience)
+	defer cancel()
+	for i := range 20 {
+		here, there := cores[i%2], cores[1-i%2]
+		typeName := fmt.Sprintf("New%d", i)
+		there.Processor(typeName, plain(typeName, "N"))
+		if _, answer := here.Emit(window(typeName, 0)); answer != pb.WindowEmitStatus_PROCESSING_TRIGGERED {
+			t.Errorf("a window of a type that was just registered at another core is answered %v", answer)
+		}
+		if _, err := there.Register(p); err != nil {
+			t.Fatal(err)
+		}
+		if _, answer := here.Emit(window("W", i)); answer != pb.WindowEmitStatus_PROCESSING_TRIGGERED {
+			t.Errorf("a window whose algorithm was just announced again at another core is answered %v", answer)
+		}
+		if _, err := here.RegisterProcessor(ctx, nothing); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

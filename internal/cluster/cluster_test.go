@@ -25,9 +25,13 @@ type ledger struct {
 	// away: it does not answer. taken: another core has taken over.
 	away, taken atomic.Bool
 	fenced      chan struct{}
-	tells       chan struct{}
-	news        orca.News
-	passed      []orca.News
+	// registry is its version. refreshed is when the member looked at it; the next look fails when failing is set.
+	registry  atomic.Int64
+	refreshed []time.Time
+	failing   atomic.Bool
+	tells     chan struct{}
+	news      orca.News
+	passed    []orca.News
 }
 
 func (l *ledger) Join(context.Context, orca.Core, time.Duration) error { return nil }
@@ -38,6 +42,15 @@ func (l *ledger) News() orca.News                                      { return 
 func (l *ledger) Fenced() <-chan struct{}                              { return l.fenced }
 func (l *ledger) TakeOver(context.Context) (int64, []int32, error)     { return 0, nil, nil }
 
+// refresh is what the member calls for a new registry. It fails when it is to, once.
+func (l *ledger) refresh(context.Context) error {
+	l.refreshed = append(l.refreshed, time.Now())
+	if l.failing.Swap(false) {
+		return orca.Errorf(orca.Unavailable, "away")
+	}
+	return nil
+}
+
 func (l *ledger) Renew(_ context.Context, _ orca.CoreLoad, checks []orca.HealthCheck, lasts time.Duration) (around orca.Surroundings, err error) {
 	switch {
 	case l.taken.Load():
@@ -46,7 +59,7 @@ func (l *ledger) Renew(_ context.Context, _ orca.CoreLoad, checks []orca.HealthC
 		return around, orca.Errorf(orca.Unavailable, "away")
 	}
 	l.renewed, l.lasts, l.told = append(l.renewed, time.Now()), lasts, append(l.told, checks)
-	around.Self = 1
+	around.Self, around.Registry = 1, l.registry.Load()
 	for id := int32(1); id <= int32(l.alive.Load()); id++ {
 		around.Cores = append(around.Cores, orca.Core{ID: id, Checks: []orca.HealthCheck{{Address: fmt.Sprint("found by ", id)}}})
 	}
@@ -65,7 +78,7 @@ func runMember(t *testing.T) (l *ledger, peers chan []int32, ended chan error) {
 		OnChecks: func(checks []orca.HealthCheck) { l.heard.Store(&checks) },
 		OnNews:   func(n orca.News) { l.passed = append(l.passed, n) },
 		OnPeers:  func(self int32, alive []int32) { peers <- append([]int32{self}, alive...) },
-		Refresh:  func(context.Context) error { return nil }})
+		Refresh:  l.refresh})
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	go func() { ended <- m.Run(ctx) }()
@@ -183,6 +196,35 @@ func TestNewsArePassedOn(t *testing.T) {
 		}
 		if diff := cmp.Diff([]time.Time{begun, begun.Add(300 * time.Millisecond)}, l.renewed); diff != "" {
 			t.Errorf("renewed (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The registry is looked at within a second of each change, again when that failed, and not without one.
+func TestAChangeOfTheRegistryIsSeenWithinASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, _ := runMember(t)
+		synctest.Wait()
+		var changed []time.Time
+		for i := range 20 {
+			time.Sleep(5*time.Second + time.Duration(i)*53*time.Millisecond)
+			l.failing.Store(i == 7)
+			l.registry.Add(1)
+			changed = append(changed, time.Now())
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		looks := l.refreshed[1:] // the first one is as it begins
+		if len(looks) != len(changed)+1 {
+			t.Fatalf("looked %d times for %d changes, one of them twice", len(looks), len(changed))
+		}
+		if again := looks[8].Sub(looks[7]); again != time.Second {
+			t.Errorf("looked again %v after a look that failed", again)
+		}
+		for i, at := range append(looks[:8:8], looks[9:]...) {
+			if late := at.Sub(changed[i]); late < 0 || late > time.Second {
+				t.Errorf("change %d is seen after %v", i, late)
+			}
 		}
 	})
 }
