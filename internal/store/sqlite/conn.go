@@ -108,10 +108,10 @@ type stmt struct {
 	number int
 }
 
-// done is called after each run that has gone well.
-func (s *stmt) done() {
+// note adds a run to the redo log that is to be, or has gone well.
+func (s *stmt) note(args []driver.Value) {
 	if s.redo != nil {
-		s.redo.add(s.number, s.args)
+		s.redo.add(s.number, args)
 	}
 }
 
@@ -126,11 +126,19 @@ func (s *stmt) bind(args []driver.Value) []driver.NamedValue {
 
 // exec runs the statement and returns how many rows it changed.
 func (s *stmt) exec(ctx context.Context, args ...driver.Value) (int64, error) {
+	n, err := s.run(ctx, args)
+	if err == nil {
+		s.note(args)
+	}
+	return n, err
+}
+
+// run is exec for what the redo log has.
+func (s *stmt) run(ctx context.Context, args []driver.Value) (int64, error) {
 	res, err := s.driver.(driver.StmtExecContext).ExecContext(ctx, s.bind(args))
 	if err != nil {
 		return 0, err
 	}
-	s.done()
 	return res.RowsAffected()
 }
 
@@ -145,7 +153,7 @@ func (s *stmt) rows(ctx context.Context, each func([]driver.Value) error, args .
 	for {
 		switch err := rows.Next(values); {
 		case errors.Is(err, io.EOF):
-			s.done()
+			s.note(args)
 			return nil
 		case err != nil:
 			return err

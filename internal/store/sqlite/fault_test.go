@@ -58,7 +58,7 @@ func TestFailedCommitIsUnknown(t *testing.T) {
 	}{
 		"it had not happened": {func(ctx context.Context, w *writer) error { return errors.Join(w.conn.exec(ctx, "ROLLBACK"), errDisk) }, 0},
 		"it is left open":     {func(context.Context, *writer) error { return errDisk }, 0},
-		"it had happened":     {func(ctx context.Context, w *writer) error { return errors.Join(w.conn.exec(ctx, "COMMIT"), errDisk) }, 2},
+		"it had happened":     {func(ctx context.Context, w *writer) error { return errors.Join(w.commit(ctx), errDisk) }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,7 +110,7 @@ func fullDisk(t *testing.T, w *writer) error {
 // TestFullDiskBeforeCommit: nothing was written, and that is what everybody is told.
 func TestFullDiskBeforeCommit(t *testing.T) {
 	t.Parallel()
-	s := opened(t, Config{})
+	s := opened(t, noRedo)
 	_ = fullDisk(t, s.writer)
 	big := ticking(1)
 	big.Window.Metadata = make([]byte, 1<<20)
@@ -138,16 +138,16 @@ func TestFullDiskAtCommit(t *testing.T) {
 	t.Parallel()
 	full := fullDisk(t, opened(t, Config{}).writer)
 	for name, c := range map[string]struct {
-		end  string
+		end  func(context.Context, *writer) error
 		kind orca.Kind
 	}{
-		"it had not happened": {"ROLLBACK", orca.Exhausted},
-		"it had happened":     {"COMMIT", orca.OutcomeUnknown},
+		"it had not happened": {func(ctx context.Context, w *writer) error { return w.conn.exec(ctx, "ROLLBACK") }, orca.Exhausted},
+		"it had happened":     {func(ctx context.Context, w *writer) error { return w.commit(ctx) }, orca.OutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, first, second, settled := faulty(t, func(ctx context.Context, w *writer) error {
-				return errors.Join(w.conn.exec(ctx, c.end), full)
+				return errors.Join(c.end(ctx, w), full)
 			})
 			serve(t, s)
 			for _, err := range []error{(<-first).err, (<-second).err, <-settled} {

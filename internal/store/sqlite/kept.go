@@ -160,6 +160,11 @@ func (k *keeper) dueNow() {
 func (tx *batchTx) keepEnded(ctx context.Context) error {
 	ended := tx.ended
 	tx.ended = nil
+	if len(ended) > 0 || len(tx.keeper.due) > tx.kept {
+		if err := tx.settleDown(ctx); err != nil {
+			return err
+		}
+	}
 	if len(ended) > 0 {
 		if err := tx.stmt.endedWindows.rows(ctx, func(row []driver.Value) error {
 			w := endedWindow{typ: row[1].(int64), to: row[3].(int64), from: row[4].(int64), window: row[0].(int64)}

@@ -64,10 +64,11 @@ func (tx *batchTx) accept(ctx context.Context, e *orca.Emission) (orca.Accepted,
 			return first, err
 		}
 	}
-	if err := tx.insertRun(ctx, e, int64(position), typ); err != nil {
+	late := !tx.atOnce && e.Lot == nil && mayBeLate(emissionSize(e), e.End, e.Outcomes)
+	if err := tx.insertRun(ctx, e, int64(position), typ, late); err != nil {
 		return orca.Accepted{}, err
 	}
-	if err := tx.insertOutcomes(ctx, position, e.Outcomes, algorithms); err != nil {
+	if err := tx.insertOutcomes(ctx, position, e.Outcomes, algorithms, late); err != nil {
 		return orca.Accepted{}, err
 	}
 	tx.last = position
@@ -75,19 +76,23 @@ func (tx *batchTx) accept(ctx context.Context, e *orca.Emission) (orca.Accepted,
 }
 
 // insertRun writes the window, its first run and, when that has something to do, the row of an open run.
-func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, typ int64) error {
+func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, typ int64, late bool) error {
 	plan, err := tx.plan(ctx, e.Plan)
 	if err != nil {
 		return err
 	}
 	w, filters := &e.Window, encodeFilters(e.Filters)
 	key := filterKey(filters)
-	if _, err := tx.stmt.insertWindow.exec(ctx, position, typ, int64(w.From), int64(w.To), w.Origin,
+	var windows, past *[][]driver.Value
+	if late {
+		windows, past = &tx.fresh.windows, &tx.fresh.past
+	}
+	if err := tx.stmt.insertWindow.insert(ctx, windows, position, typ, int64(w.From), int64(w.To), w.Origin,
 		nullBlob(w.Metadata), nullBlob(filters), nullBlob(key)); err != nil {
 		return fmt.Errorf("write window: %w", err)
 	}
 	if key != nil {
-		if _, err := tx.stmt.insertPast.exec(ctx, typ, key, int64(w.To), int64(w.From), position); err != nil {
+		if err := tx.stmt.insertPast.insert(ctx, past, typ, key, int64(w.To), int64(w.From), position); err != nil {
 			return fmt.Errorf("write window among those of its filters: %w", err)
 		}
 	}
@@ -96,8 +101,16 @@ func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, ty
 	if e.End != orca.RunOpen {
 		finished = int64(e.AcceptedAt)
 	}
-	if _, err := tx.stmt.insertRun.exec(ctx, position, position, int64(1), int64(orca.RunEmit), plan,
-		int64(e.End), int64(e.AcceptedAt), finished); err != nil {
+	run := []driver.Value{position, position, int64(1), int64(orca.RunEmit), plan, int64(e.End), int64(e.AcceptedAt), finished}
+	if late {
+		fresh := &freshRun{run: run}
+		if e.End == orca.RunOpen {
+			fresh.pending = []driver.Value{position, nullBlob(e.FullMetadata)}
+		}
+		tx.acceptLate(orca.Position(position), fresh)
+		return nil
+	}
+	if _, err := tx.stmt.insertRun.exec(ctx, run...); err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
 	if e.End != orca.RunOpen {
@@ -115,24 +128,42 @@ func (tx *batchTx) settle(ctx context.Context, s *orca.Settlement) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.insertOutcomes(ctx, s.Position, s.Outcomes, algorithms); err != nil {
+	fresh := tx.fresh.at[s.Position]
+	if fresh != nil && !mayBeLate(outcomesSize(s.Outcomes), s.End, s.Outcomes) {
+		if err := tx.settleDown(ctx); err != nil {
+			return err
+		}
+		fresh = nil
+	}
+	if err := tx.insertOutcomes(ctx, s.Position, s.Outcomes, algorithms, fresh != nil); err != nil {
 		return err
 	}
 	if s.End == orca.RunOpen {
 		return nil
 	}
-	n, err := tx.stmt.finishRun.exec(ctx, int64(s.End), int64(s.At), int64(s.Position))
+	ended, err := tx.end(ctx, s, fresh)
 	if err != nil {
 		return fmt.Errorf("finish run %d: %w", s.Position, err)
 	}
-	if n == 0 {
-		return nil
+	if ended {
+		tx.finished = true
+		if len(tx.lookedAt) > 0 {
+			tx.ended = append(tx.ended, s.Position)
+		}
 	}
-	tx.finished = true
-	if len(tx.lookedAt) > 0 {
-		tx.ended = append(tx.ended, s.Position)
+	return nil
+}
+
+// end ends a run, and reports whether it was open.
+func (tx *batchTx) end(ctx context.Context, s *orca.Settlement, fresh *freshRun) (bool, error) {
+	if fresh != nil {
+		return tx.endLate(fresh, s), nil
 	}
-	return tx.deleteOpen(ctx, int64(s.Position))
+	n, err := tx.stmt.finishRun.exec(ctx, int64(s.End), int64(s.At), int64(s.Position))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, tx.deleteOpen(ctx, int64(s.Position))
 }
 
 // keysOf returns the integer keys of the outcomes' algorithms.
@@ -148,16 +179,16 @@ func (tx *batchTx) keysOf(outcomes []orca.Outcome) ([]int64, error) {
 	return keys, nil
 }
 
-func (tx *batchTx) insertOutcomes(ctx context.Context, position orca.Position, outcomes []orca.Outcome, algorithms []int64) error {
+func (tx *batchTx) insertOutcomes(ctx context.Context, position orca.Position, outcomes []orca.Outcome, algorithms []int64, late bool) error {
 	for i := range outcomes {
-		if err := tx.insertOutcome(ctx, int64(position), algorithms[i], &outcomes[i]); err != nil {
+		if err := tx.insertOutcome(ctx, int64(position), algorithms[i], &outcomes[i], late); err != nil {
 			return fmt.Errorf("write outcome of %s in run %d: %w", outcomes[i].Algorithm, position, err)
 		}
 	}
 	return nil
 }
 
-func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64, o *orca.Outcome) error {
+func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64, o *orca.Outcome, late bool) error {
 	var produced, status, kind, timestamp, value, shown, details, encoded driver.Value
 	if o.ProducedAt != 0 && int64(o.ProducedAt) != position {
 		produced = int64(o.ProducedAt)
@@ -169,9 +200,12 @@ func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64,
 		}
 		shown, details, encoded = nullText(r.JSON), nullText(r.Error), nullBlob(r.Encoded)
 	}
-	_, err := tx.stmt.insertOutcome.exec(ctx, outcomeKey(position, algorithm), int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
+	var rows *[][]driver.Value
+	if late {
+		rows = &tx.fresh.outcomes
+	}
+	return tx.stmt.insertOutcome.insert(ctx, rows, outcomeKey(position, algorithm), int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
 		produced, nullText(o.Reason), status, kind, timestamp, value, shown, details, encoded)
-	return err
 }
 
 // claimKey writes the idempotency key of e for the given position. When the key was used before it writes nothing and

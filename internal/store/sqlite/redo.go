@@ -123,11 +123,11 @@ func (r *redoLog) begin() {
 }
 
 // add notes a statement that has run.
-func (r *redoLog) add(statement int, args []driver.NamedValue) {
+func (r *redoLog) add(statement int, args []driver.Value) {
 	b := binary.AppendUvarint(r.record, uint64(statement))
 	b = binary.AppendUvarint(b, uint64(len(args)))
 	for i := range args {
-		switch v := args[i].Value.(type) {
+		switch v := args[i].(type) {
 		case nil:
 			b = append(b, 'n')
 		case int64:

@@ -309,7 +309,7 @@ func TestRedoLogOfAnEarlierVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.redo.begin()
-	s.redo.add(1, []driver.NamedValue{{Value: int64(-7)}, {Value: bytes.Repeat([]byte{1}, 32)}, {Value: "early"}})
+	s.redo.add(1, []driver.Value{int64(-7), bytes.Repeat([]byte{1}, 32), "early"})
 	if err := s.redo.append(); err != nil {
 		t.Fatal(err)
 	}
@@ -360,11 +360,7 @@ func TestRedoLogKeepsValues(t *testing.T) {
 	r := &redoLog{}
 	r.begin()
 	want := []driver.Value{nil, int64(math.MinInt64), int64(math.MaxInt64), int64(0), math.Copysign(0, -1), math.Inf(1), "", "a\x00ö", []byte{}, []byte{0}}
-	args := make([]driver.NamedValue, len(want))
-	for i, v := range want {
-		args[i].Value = v
-	}
-	r.add(300, args)
+	r.add(300, want)
 	r.add(0, nil)
 	number, got, rest, err := cutStatement(r.record[redoHead:])
 	if diff := cmp.Diff(want, got); diff != "" || err != nil || number != 300 {
@@ -379,7 +375,7 @@ func TestRedoLogKeepsValues(t *testing.T) {
 func FuzzRedoRecord(f *testing.F) {
 	r := &redoLog{}
 	r.begin()
-	r.add(1, []driver.NamedValue{{Value: int64(5)}, {Value: "text"}, {Value: []byte("bytes")}, {Value: 1.5}, {}})
+	r.add(1, []driver.Value{int64(5), "text", []byte("bytes"), 1.5, nil})
 	f.Add(r.record[redoHead:])
 	f.Fuzz(func(t *testing.T, record []byte) {
 		for len(record) > 0 {

@@ -127,6 +127,9 @@ func (s *Store) write(ctx context.Context, b *batch) (scrub bool) {
 			tx, err = s.attempt(ctx, b, true)
 		}
 	}
+	if err == nil && !s.redo.fits() {
+		err = s.writer.settleDown(ctx)
+	}
 	if err != nil {
 		s.fault(err)
 		b.fail(notWritten(err))
@@ -163,6 +166,7 @@ func (s *Store) attempt(ctx context.Context, b *batch, savepoints bool) (*batchT
 	if err != nil {
 		return nil, err
 	}
+	tx.atOnce = savepoints
 	for applied := 0; ; {
 		for ; applied < len(b.requests); applied++ {
 			if savepoints {
@@ -248,6 +252,11 @@ func (tx *batchTx) applyAlone(ctx context.Context, r *request) (answer, error) {
 }
 
 func (tx *batchTx) dispatch(ctx context.Context, r *request) (a answer) {
+	if r.revision != nil || r.woken != nil || r.parking != nil {
+		if a.err = tx.settleDown(ctx); a.err != nil {
+			return a
+		}
+	}
 	switch {
 	case r.refused != nil:
 		a.err = r.refused

@@ -27,7 +27,8 @@ type writer struct {
 	redo *redoLog
 	stmt statements
 	// open: batches have a transaction under way.
-	open bool
+	open  bool
+	fresh freshRuns
 
 	// last is the highest position ever given.
 	last orca.Position
@@ -148,6 +149,8 @@ func (w *writer) loadKeys(ctx context.Context) error {
 type batchTx struct {
 	*writer
 	ttl int64
+	// atOnce: SQLite is given everything at once, so that it can refuse a row.
+	atOnce bool
 	// keepAtOnce: see keeper.
 	keepAtOnce int
 	last       orca.Position
@@ -181,6 +184,9 @@ func (w *writer) begin(ctx context.Context, cfg Config) (*batchTx, error) {
 
 // commit ends the transaction, with the number of the last record of the redo log that is in it.
 func (w *writer) commit(ctx context.Context) error {
+	if err := w.settleDown(ctx); err != nil {
+		return err
+	}
 	if _, err := w.stmt.setApplied.exec(ctx, int64(w.redo.next-1)); err != nil {
 		return err
 	}
