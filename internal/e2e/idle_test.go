@@ -16,14 +16,14 @@ import (
 	"github.com/orca-telemetry/orca/internal/pgserver/pgtest"
 )
 
-// Three cores with a hundred processors and nothing to do ask the database fewer than five questions a second, all together.
+// Three cores that listen to each other, with a hundred processors and nothing to do, ask the database fewer than five questions a second, all together.
 func TestIdleCoresAskLittle(t *testing.T) {
 	t.Parallel()
 	const processors, each, most, lasts = 100, 10, 5, 15 * time.Second
 	server := pgtest.Own(t, "log_statement=all")
 	var cores []*core
 	for range 3 {
-		cores = append(cores, startCore(t, "--store", server.URL(), "--schema", "idle", "--lease", "10s", "--heartbeat", "5s"))
+		cores = append(cores, startCore(t, "--store", server.URL(), "--store-direct", server.URL(), "--schema", "idle", "--lease", "10s", "--heartbeat", "5s"))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*orcatest.Patience)
 	defer cancel()

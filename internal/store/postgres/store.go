@@ -145,7 +145,7 @@ func (s *Store) migrateDirect(ctx context.Context) error {
 	}
 	conn, err := s.target.connect(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // which is said when it is opened
+		return nil // which is said when it is opened
 	}
 	defer func() { _ = conn.Close(ctx) }() // likewise
 	if of, err := databaseOf(ctx, conn); err == nil && of != same {
