@@ -42,7 +42,7 @@ func (s *sharer) renew() orca.Surroundings {
 
 func isListening(n orca.News) bool { return n.Listening }
 
-// hearing returns a core that tells, and one that listens and that the first one knows to listen.
+// hearing returns a core that tells, and one that listens and has heard that the first one knows.
 func hearing(t *testing.T) (tells, listens *sharer) {
 	url, schema := pgtest.Schema(t)
 	tells, listens = share(t, url, schema, time.Hour), shareWith(t, url, Config{Schema: schema, Direct: url}, time.Hour)
@@ -50,6 +50,7 @@ func hearing(t *testing.T) (tells, listens *sharer) {
 	listens.until("anything", isListening)
 	listens.renew()
 	tells.renew()
+	listens.until("that it is known to listen", func(n orca.News) bool { return n.All && n.Around && n.Listening })
 	return tells, listens
 }
 
@@ -57,7 +58,6 @@ func hearing(t *testing.T) (tells, listens *sharer) {
 func TestACoreHearsWhatAnotherOneHasDone(t *testing.T) {
 	t.Parallel()
 	tells, listens := hearing(t)
-	listens.until("that it is known", func(n orca.News) bool { return n.All && n.Around && n.Listening })
 	p, err := tells.accept(false)
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func decodeReport(text string, ago time.Duration) (heard heardReport, err error)
 	}
 	heard.listens = r.Listens
 	for _, c := range r.Checks {
-		check := orca.HealthCheck{Address: c.Address, Serving: c.Serving, Age: ago + time.Duration(c.Age)*time.Millisecond}
+		check := orca.HealthCheck{Address: c.Address, Serving: c.Serving, Age: max(0, ago) + time.Duration(c.Age)*time.Millisecond} // the database's clock may step
 		if m := c.Metrics; m != nil {
 			check.Metrics = &orca.ProcessorMetrics{ActiveTasks: m.Tasks, MemoryBytes: m.Memory, CPUPercent: math.Float32frombits(m.CPU), UptimeSeconds: m.Uptime}
 		}
