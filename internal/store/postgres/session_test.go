@@ -221,8 +221,9 @@ func next(r io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
 	}
-	message := append(head, make([]byte, binary.BigEndian.Uint32(head[1:])-4)...)
-	_, err := io.ReadFull(r, message[5:])
+	message := make([]byte, 1+binary.BigEndian.Uint32(head[1:]))
+	copy(message, head)
+	_, err := io.ReadFull(r, message[len(head):])
 	return message, err
 }
 
