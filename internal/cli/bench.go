@@ -42,10 +42,10 @@ func (s *shell) bench() *cobra.Command {
 			"an open one at a fixed rate, 0.7 of the closed loop's. With --ceiling, turns alternate with a core that keeps\n" +
 			"everything in memory (bench/ceiling; \"make bench\" builds it), and ratios are shown.\n\n" +
 			"--shape waiting lets --windows wait for a processor that is away; with --store postgres it is --cores that have them\n" +
-			"processed when it returns. --overload emits three times what the core can take, for --for. --stored measures a store of so many windows beside an empty one, and starts on it.\n" +
-			"--processors registers so many, of ten algorithms each, and looks at a core while they are idle. --store postgres starts a\n" +
-			"PostgreSQL of its own, and has one core on it, --cores of them, one on SQLite and pgbench take turns, by default in\n" +
-			"closed loops of 64 windows. Exit code 1 when a window was lost or came twice.",
+			"processed when it returns. --overload emits three times what the core can take, for --for. --stored measures a store of\n" +
+			"so many windows beside an empty one, and starts on it. --processors registers so many, of ten algorithms each, and\n" +
+			"looks at a core while they are idle. --store postgres starts a PostgreSQL of its own, and has one core on it, --cores\n" +
+			"of them, one on SQLite and pgbench take turns, by default in closed loops of 64 windows. Exit code 1 when a window was lost or came twice.",
 		Example: "  orca bench --shape chain --concurrency 16 --turns 3\n  orca bench --shape waiting --windows 1000000\n" +
 			"  orca bench --overload --shape chain --for 60s\n  orca bench --stored 10000000 --kept large\n" +
 			"  orca bench --store postgres --cores 3 --shape single,chain --turns 3\n" +
