@@ -64,59 +64,65 @@ func (tx *batchTx) accept(ctx context.Context, e *orca.Emission) (orca.Accepted,
 			return first, err
 		}
 	}
-	late := !tx.atOnce && e.Lot == nil && mayBeLate(emissionSize(e), e.End, e.Outcomes)
-	if err := tx.insertRun(ctx, e, int64(position), typ, late); err != nil {
+	fresh, err := tx.insertRun(ctx, e, int64(position), typ)
+	if err != nil {
 		return orca.Accepted{}, err
 	}
-	if err := tx.insertOutcomes(ctx, position, e.Outcomes, algorithms, late); err != nil {
+	if err := tx.insertOutcomes(ctx, position, e.Outcomes, algorithms, fresh); err != nil {
 		return orca.Accepted{}, err
 	}
 	tx.last = position
 	return orca.Accepted{Window: position, Position: position, Status: e.Status}, nil
 }
 
-// insertRun writes the window, its first run and, when that has something to do, the row of an open run.
-func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, typ int64, late bool) error {
+// insertRun writes the window, its first run and, when that has something to do, the row of an open run. It returns the run
+// when SQLite is to be given it later.
+func (tx *batchTx) insertRun(ctx context.Context, e *orca.Emission, position, typ int64) (*freshRun, error) {
 	plan, err := tx.plan(ctx, e.Plan)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w, filters := &e.Window, encodeFilters(e.Filters)
 	key := filterKey(filters)
-	var windows, past *[][]driver.Value
-	if late {
-		windows, past = &tx.fresh.windows, &tx.fresh.past
-	}
-	if err := tx.stmt.insertWindow.insert(ctx, windows, position, typ, int64(w.From), int64(w.To), w.Origin,
-		nullBlob(w.Metadata), nullBlob(filters), nullBlob(key)); err != nil {
-		return fmt.Errorf("write window: %w", err)
+	tx.lower(plan, w.To)
+	r := &freshRun{
+		position: orca.Position(position),
+		window: []driver.Value{position, typ, int64(w.From), int64(w.To), w.Origin,
+			nullBlob(w.Metadata), nullBlob(filters), nullBlob(key)},
+		run: []driver.Value{position, position, int64(1), int64(orca.RunEmit), plan, int64(e.End), int64(e.AcceptedAt), nil},
 	}
 	if key != nil {
-		if err := tx.stmt.insertPast.insert(ctx, past, typ, key, int64(w.To), int64(w.From), position); err != nil {
+		r.past = []driver.Value{typ, key, int64(w.To), int64(w.From), position}
+	}
+	if e.End == orca.RunOpen {
+		r.pending = []driver.Value{position, nullBlob(e.FullMetadata)}
+	} else {
+		r.run[runFinished] = int64(e.AcceptedAt)
+	}
+	if !tx.atOnce && e.Lot == nil && mayBeLate(emissionSize(e), e.End, e.Outcomes) {
+		tx.acceptLate(r)
+		return r, nil
+	}
+	return nil, tx.acceptNow(ctx, r, e)
+}
+
+// acceptNow has SQLite write the rows of a run, which may be parked.
+func (tx *batchTx) acceptNow(ctx context.Context, r *freshRun, e *orca.Emission) error {
+	if _, err := tx.stmt.insertWindow.exec(ctx, r.window...); err != nil {
+		return fmt.Errorf("write window: %w", err)
+	}
+	if r.past != nil {
+		if _, err := tx.stmt.insertPast.exec(ctx, r.past...); err != nil {
 			return fmt.Errorf("write window among those of its filters: %w", err)
 		}
 	}
-	tx.lower(plan, w.To)
-	var finished driver.Value
-	if e.End != orca.RunOpen {
-		finished = int64(e.AcceptedAt)
-	}
-	run := []driver.Value{position, position, int64(1), int64(orca.RunEmit), plan, int64(e.End), int64(e.AcceptedAt), finished}
-	if late {
-		fresh := &freshRun{run: run}
-		if e.End == orca.RunOpen {
-			fresh.pending = []driver.Value{position, nullBlob(e.FullMetadata)}
-		}
-		tx.acceptLate(orca.Position(position), fresh)
-		return nil
-	}
-	if _, err := tx.stmt.insertRun.exec(ctx, run...); err != nil {
+	if _, err := tx.stmt.insertRun.exec(ctx, r.run...); err != nil {
 		return fmt.Errorf("write run: %w", err)
 	}
 	if e.End != orca.RunOpen {
 		return nil
 	}
-	return tx.insertOpen(ctx, position, e.Lot, e.FullMetadata)
+	return tx.insertOpen(ctx, int64(r.position), e.Lot, e.FullMetadata)
 }
 
 // settle writes the outcomes that the run does not have yet, and its end.
@@ -135,7 +141,7 @@ func (tx *batchTx) settle(ctx context.Context, s *orca.Settlement) error {
 		}
 		fresh = nil
 	}
-	if err := tx.insertOutcomes(ctx, s.Position, s.Outcomes, algorithms, fresh != nil); err != nil {
+	if err := tx.insertOutcomes(ctx, s.Position, s.Outcomes, algorithms, fresh); err != nil {
 		return err
 	}
 	if s.End == orca.RunOpen {
@@ -179,7 +185,7 @@ func (tx *batchTx) keysOf(outcomes []orca.Outcome) ([]int64, error) {
 	return keys, nil
 }
 
-func (tx *batchTx) insertOutcomes(ctx context.Context, position orca.Position, outcomes []orca.Outcome, algorithms []int64, late bool) error {
+func (tx *batchTx) insertOutcomes(ctx context.Context, position orca.Position, outcomes []orca.Outcome, algorithms []int64, late *freshRun) error {
 	for i := range outcomes {
 		if err := tx.insertOutcome(ctx, int64(position), algorithms[i], &outcomes[i], late); err != nil {
 			return fmt.Errorf("write outcome of %s in run %d: %w", outcomes[i].Algorithm, position, err)
@@ -188,7 +194,7 @@ func (tx *batchTx) insertOutcomes(ctx context.Context, position orca.Position, o
 	return nil
 }
 
-func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64, o *orca.Outcome, late bool) error {
+func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64, o *orca.Outcome, late *freshRun) error {
 	var produced, status, kind, timestamp, value, shown, details, encoded driver.Value
 	if o.ProducedAt != 0 && int64(o.ProducedAt) != position {
 		produced = int64(o.ProducedAt)
@@ -200,12 +206,15 @@ func (tx *batchTx) insertOutcome(ctx context.Context, position, algorithm int64,
 		}
 		shown, details, encoded = nullText(r.JSON), nullText(r.Error), nullBlob(r.Encoded)
 	}
-	var rows *[][]driver.Value
-	if late {
-		rows = &tx.fresh.outcomes
+	row := []driver.Value{outcomeKey(position, algorithm), int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
+		produced, nullText(o.Reason), status, kind, timestamp, value, shown, details, encoded}
+	if late != nil {
+		tx.stmt.insertOutcome.note(row)
+		late.outcomes = append(late.outcomes, row)
+		return nil
 	}
-	return tx.stmt.insertOutcome.insert(ctx, rows, outcomeKey(position, algorithm), int64(o.Kind), int64(o.Attempts), int64(o.SettledAt),
-		produced, nullText(o.Reason), status, kind, timestamp, value, shown, details, encoded)
+	_, err := tx.stmt.insertOutcome.exec(ctx, row...)
+	return err
 }
 
 // claimKey writes the idempotency key of e for the given position. When the key was used before it writes nothing and

@@ -236,14 +236,14 @@ func (r *redoLog) read() ([]byte, error) {
 		return log, nil
 	}
 	body, _, err := nextPart(log[before:redoStart])
-	if err != nil || crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(log[len(redoMagic):]) {
+	if damaged := err != nil || crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(log[len(redoMagic):]); damaged {
 		return log, nil
 	}
 	var parts []string
 	for len(body) > 0 {
 		part, rest, err := nextPart(body)
 		if err != nil {
-			return log, nil
+			return nil, fmt.Errorf("read the header of %s: %w", r.path, err)
 		}
 		parts, body = append(parts, string(part)), rest
 	}

@@ -96,7 +96,9 @@ func TestRedoLogHasWhatSQLiteHasNot(t *testing.T) {
 			}
 			for _, w := range waiting {
 				if a := <-w; a.err == nil && rapid.Bool().Draw(r, "finish") {
-					<-settle(s, finish(a.Position))
+					if err := <-settle(s, finish(a.Position)); err != nil {
+						r.Error(err)
+					}
 				}
 			}
 			if rapid.IntRange(0, 4).Draw(r, "read") == 0 {
@@ -282,10 +284,11 @@ func TestRedoLogOfAnotherState(t *testing.T) {
 		"without a ledger":        {fresh, "another ledger"},
 		"that begins too far off": {backup, "restored from a backup"},
 	} {
+		path := filepath.Join(t.TempDir(), "orca.db")
+		copyStore(t, c.file, path, "")
+		copyStore(t, s.path, path, "-redo")
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "orca.db")
-			copyStore(t, c.file, path, "")
-			copyStore(t, s.path, path, "-redo")
+			t.Parallel()
 			before, err := os.ReadFile(path + "-redo")
 			if err != nil {
 				t.Fatal(err)

@@ -119,7 +119,7 @@ func (tx *batchTx) insertStart(ctx context.Context, r *orca.Revision, position o
 		if kept(o) {
 			_, err = tx.stmt.keepOutcome.exec(ctx, outcomeKey(int64(position), algorithms[i]), outcomeKey(int64(r.Base), algorithms[i]))
 		} else {
-			err = tx.insertOutcome(ctx, int64(position), algorithms[i], o, false)
+			err = tx.insertOutcome(ctx, int64(position), algorithms[i], o, nil)
 		}
 		if err != nil {
 			return fmt.Errorf("write outcome of %s in run %d: %w", o.Algorithm, position, err)

@@ -156,7 +156,11 @@ func (s *Store) write(ctx context.Context, b *batch) (scrub bool) {
 		return false
 	}
 	tx.keep()
-	return tx.finished && s.writer.noStore
+	scrub = tx.finished && s.writer.noStore
+	if err := s.writer.settleSome(ctx, len(b.requests)); err != nil { // the redo log has it
+		s.fault(err)
+	}
+	return scrub
 }
 
 // attempt applies a batch in the transaction that is open, and, unless there are savepoints, what comes until it can go to

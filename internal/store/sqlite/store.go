@@ -86,6 +86,8 @@ type Store struct {
 	// commit ends a transaction, and appendRedo writes the record of a batch; tests put failing ones here.
 	commit     func(context.Context, *writer) error
 	appendRedo func() error
+	// fold is emptyLog for the end.
+	fold func() (bool, error)
 }
 
 // Open opens the store at path, creating the file and its folder where needed, and brings its schema up to date. It
@@ -99,6 +101,7 @@ func Open(ctx context.Context, path string, cfg Config) (*Store, error) {
 	}
 	s.commit = func(ctx context.Context, w *writer) error { return w.commit(ctx) }
 	s.appendRedo = func() error { return s.redo.append() }
+	s.fold = func() (bool, error) { return s.emptyLog(context.WithoutCancel(ctx), s.cfg.CheckpointWait) }
 	go s.syncs.run()
 	s.queue = newQueue(s.cfg)
 	if err := s.open(ctx, path); err != nil {
@@ -167,7 +170,7 @@ func (s *Store) release() error {
 	folded := false
 	if s.writer != nil {
 		var err error
-		folded, err = s.emptyLog(context.Background(), s.cfg.CheckpointWait)
+		folded, err = s.fold()
 		errs = append(errs, err, s.writer.close())
 	}
 	if s.redo != nil {
