@@ -50,6 +50,8 @@ type Config struct {
 	Commit string
 	// anyDisk allows a folder in memory, for tests.
 	anyDisk bool
+	// options are given to the cores that share a ledger, in tests.
+	options []string
 	// Progress is told of each row as it is there. Default nobody.
 	Progress io.Writer
 }

@@ -139,7 +139,7 @@ func (b *bench) storeTurn(ctx context.Context, s *server, l *lineup, c combinati
 func (b *bench) startCores(ctx context.Context, s *server, number int) (first *subject, err error) {
 	s.schemas++
 	for range number {
-		core, err := startCoreOn(ctx, b.Core, s.URL(), "--schema", s.schema())
+		core, err := startCoreOn(ctx, b.Core, s.URL(), append([]string{"--schema", s.schema()}, b.options...)...)
 		switch {
 		case err != nil && first != nil:
 			first.discard()
