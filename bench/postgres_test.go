@@ -33,6 +33,9 @@ func TestRunPostgres(t *testing.T) {
 	for _, r := range report.Postgres.Rows {
 		got = append(got, row{r.Shape, r.Store, r.Cores})
 		sane(t, r.Shape, r.Core)
+		if r.Core.WindowsPerSecond == 0 {
+			continue // a machine that was busy elsewhere for all of the turn
+		}
 		if onServer := r.Store == "postgres"; onServer != (r.Core.TransactionsPerWindow > 0) || onServer != (r.Core.ServerCPUPerWindow > 0) {
 			t.Errorf("%s on %s has %v transactions and %v µs of the server a window", r.Shape, r.Store, r.Core.TransactionsPerWindow, r.Core.ServerCPUPerWindow)
 		}
