@@ -268,7 +268,7 @@ func (r *redoLog) replay(ctx context.Context, c *conn) error {
 	switch {
 	case r.tag == "":
 		return nil
-	case r.tag != text(row, 0):
+	case r.tag != text(row, 0) && nextRecord(log[redoStart:], 0) != nil:
 		return r.errOther()
 	}
 	p := &replaying{conn: c, statements: r.statements, compiled: map[uint64]*stmt{}}
@@ -301,8 +301,8 @@ func (r *redoLog) errOther() error {
 
 // recover replays before the schema is brought up to date: the statements are those of the version that has run them.
 func (r *redoLog) recover(ctx context.Context, path string, fresh bool) (err error) {
-	switch _, err := r.read(); {
-	case err != nil || r.tag == "":
+	switch log, err := r.read(); {
+	case err != nil || r.tag == "" || nextRecord(log[redoStart:], 0) == nil:
 		return err
 	case fresh:
 		return r.errOther()

@@ -303,6 +303,29 @@ func TestRedoLogOfAnotherState(t *testing.T) {
 	}
 }
 
+// TestEmptyRedoLogIsNoHindrance: whosever it was, nothing is lost with it, and a ledger may begin where another was removed.
+func TestEmptyRedoLogIsNoHindrance(t *testing.T) {
+	t.Parallel()
+	other := opened(t, Config{})
+	for name, file := range map[string]string{"fresh": "", "another": opened(t, Config{}).path} {
+		path := filepath.Join(t.TempDir(), name)
+		if file != "" {
+			copyStore(t, file, path, "", "-wal")
+		}
+		copyStore(t, other.path, path, "-redo")
+		s, err := Open(t.Context(), path, Config{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if s.redo.tag != s.tag {
+			t.Errorf("%s: the log is of %q, and the ledger is %q", name, s.redo.tag, s.tag)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestRedoLogOfAnEarlierVersion: its statements are in it, whatever those of this version are.
 func TestRedoLogOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
