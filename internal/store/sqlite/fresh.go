@@ -26,10 +26,13 @@ type freshRun struct {
 	outcomes                   [][]driver.Value
 }
 
-// Where insertRun has what the end of a run changes.
+// Where insertRun has what the end of a run changes, and insertWindow what is copied for lookbacks.
 const (
 	runState    = 5
 	runFinished = 7
+
+	windowOrigin   = 4
+	windowMetadata = 5
 )
 
 // mayBeLate reports whether SQLite is sure to take rows, so that they may be acknowledged before it has.

@@ -158,9 +158,9 @@ func (k *keeper) dueNow() {
 
 // keepEnded finds the windows whose first runs the batch has ended, and copies about as many of those that are due.
 func (tx *batchTx) keepEnded(ctx context.Context) error {
-	ended := tx.ended
-	tx.ended = nil
-	if len(ended) > 0 || len(tx.keeper.due) > tx.kept {
+	ended, n := tx.ended, len(tx.ended)+tx.endedFresh
+	tx.ended, tx.endedFresh = nil, 0
+	if len(tx.keeper.due) > tx.kept { // their outcomes are looked up
 		if err := tx.settleDown(ctx); err != nil {
 			return err
 		}
@@ -169,16 +169,32 @@ func (tx *batchTx) keepEnded(ctx context.Context) error {
 		if err := tx.stmt.endedWindows.rows(ctx, func(row []driver.Value) error {
 			w := endedWindow{typ: row[1].(int64), to: row[3].(int64), from: row[4].(int64), window: row[0].(int64)}
 			copy(w.filters[:], row[2].([]byte))
-			if origin, metadata := text(row, 5), blob(row, 6); len(origin)+len(metadata) <= mostKeptWindow {
-				w.rest = appendPart(appendPart(nil, origin), metadata)
-				tx.endedWindows = append(tx.endedWindows, w)
-			}
+			tx.keepLater(w, text(row, 5), blob(row, 6))
 			return nil
 		}, positionList(ended)); err != nil {
 			return fmt.Errorf("look up windows that have ended: %w", err)
 		}
 	}
-	return tx.keepDue(ctx, len(ended)+len(ended)/4+1)
+	return tx.keepDue(ctx, n+n/4+1)
+}
+
+// keepFresh is for a run that has ended what keepEnded finds of others.
+func (tx *batchTx) keepFresh(r *freshRun) {
+	tx.endedFresh++
+	if r.past == nil {
+		return
+	}
+	w := endedWindow{typ: r.past[0].(int64), to: r.past[2].(int64), from: r.past[3].(int64), window: int64(r.position)}
+	copy(w.filters[:], r.past[1].([]byte))
+	tx.keepLater(w, text(r.window, windowOrigin), blob(r.window, windowMetadata))
+}
+
+// keepLater has a window wait for its copies, unless it is large.
+func (tx *batchTx) keepLater(w endedWindow, origin string, metadata []byte) {
+	if len(origin)+len(metadata) <= mostKeptWindow {
+		w.rest = appendPart(appendPart(nil, origin), metadata)
+		tx.endedWindows = append(tx.endedWindows, w)
+	}
 }
 
 // keepDue copies the results of so many windows that are due.

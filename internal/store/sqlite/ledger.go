@@ -153,7 +153,11 @@ func (tx *batchTx) settle(ctx context.Context, s *orca.Settlement) error {
 	}
 	if ended {
 		tx.finished = true
-		if len(tx.lookedAt) > 0 {
+		switch {
+		case len(tx.lookedAt) == 0:
+		case fresh != nil:
+			tx.keepFresh(fresh)
+		default:
 			tx.ended = append(tx.ended, s.Position)
 		}
 	}

@@ -164,6 +164,8 @@ type batchTx struct {
 	// finished: a run lost its row of an open one. ended are those whose outcomes somebody may look back at.
 	finished bool
 	ended    []orca.Position
+	// endedFresh is how many others that were fresh have ended.
+	endedFresh int
 	// endedWindows are those of them that may get copies, and kept how many others that were due got theirs.
 	endedWindows []endedWindow
 	kept         int
